@@ -1,0 +1,21 @@
+package ringfile
+
+import "unsafe"
+
+// stringBytes returns the bytes of s, which must not be written.
+func stringBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// address returns where p lies, for alignment.
+func address(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }
+
+// firstByte and fromFirstByte take a slice of known length through an interface without an
+// allocation.
+func firstByte(p []byte) *byte            { return unsafe.SliceData(p) }
+func fromFirstByte(p *byte, n int) []byte { return unsafe.Slice(p, n) }
+
+// shard returns a number within 0..n-1, n a power of two, that tends to differ between goroutines
+// that run at the same time: their stacks lie in different places.
+func shard(n uintptr) uintptr {
+	var here byte
+	return uintptr(unsafe.Pointer(&here)) >> 12 & (n - 1)
+}

@@ -1,0 +1,423 @@
+package ringfile
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Calls with a context, or on a file with a deadline, return when that ends, whatever the device
+// does. The kernel may then still use the memory of the transfer, so it is the engine's: data is
+// copied in or out, and a request whose caller has left keeps its memory until it is finished.
+
+// ReadAtContext is ReadAt, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and p may have been filled in part. The data is copied through memory of the
+// engine; p is the caller's again at the return in any case. What is in the page cache is returned
+// even if ctx ends in the meantime.
+func (f *File) ReadAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
+	return f.atUntil(ctx, opRead, p, nil, off, "read")
+}
+
+// WriteAtContext is WriteAt, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and bytes beyond the n that are reported may or may not reach the file, even
+// later. p is the caller's again at the return in any case.
+func (f *File) WriteAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
+	return f.atUntil(ctx, opWrite, p, nil, off, "write")
+}
+
+// ReadvAtContext is ReadvAt, given up when ctx ends. See ReadAtContext.
+func (f *File) ReadvAtContext(ctx context.Context, vec [][]byte, off int64) (n int, err error) {
+	return f.atUntil(ctx, opReadv, nil, vec, off, "read")
+}
+
+// WritevAtContext is WritevAt, given up when ctx ends. See WriteAtContext.
+func (f *File) WritevAtContext(ctx context.Context, vec [][]byte, off int64) (n int, err error) {
+	return f.atUntil(ctx, opWritev, nil, vec, off, "write")
+}
+
+func (f *File) atUntil(ctx context.Context, code opcode, p []byte, vec [][]byte, off int64, word string) (int, error) {
+	if f == nil || f.os == nil {
+		return 0, fs.ErrInvalid
+	}
+	op := operation{code: code, file: f, buf: p, vec: vec, off: off}
+	if f.class != classDisk || off < 0 || code.writes() && f.append || op.want() == 0 {
+		if err := context.Cause(ctx); err != nil {
+			return 0, f.wrap(word, err)
+		}
+		return f.eachAt(&op, 0)
+	}
+	return f.transferUntil(ctx, code, p, vec, off, word)
+}
+
+// ReadContext is Read, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and nothing has been read. Pipes and what else the runtime's poller serves are
+// read through os, with ctx turned into a deadline for the time of the call.
+func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
+	if f == nil || f.os == nil {
+		return 0, fs.ErrInvalid
+	}
+	if f.class == classOther || len(p) == 0 {
+		return f.polledUntil(ctx, "read", (*os.File).SetReadDeadline, func() (int, error) { return f.os.Read(p) })
+	}
+	return f.readUntil(ctx, p)
+}
+
+// WriteContext is Write, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and bytes beyond the n that are reported may or may not reach the file, even
+// later. See ReadContext for pipes.
+func (f *File) WriteContext(ctx context.Context, p []byte) (n int, err error) {
+	if f == nil || f.os == nil {
+		return 0, fs.ErrInvalid
+	}
+	if f.class == classOther || len(p) == 0 {
+		return f.polledUntil(ctx, "write", (*os.File).SetWriteDeadline, func() (int, error) { return f.os.Write(p) })
+	}
+	return f.writeUntil(ctx, p)
+}
+
+// SyncContext is Sync, given up when ctx ends; the kernel may go on with it.
+func (f *File) SyncContext(ctx context.Context) error {
+	return f.controlUntil(ctx, &operation{code: opFsync, file: f}, "sync")
+}
+
+// DatasyncContext is Datasync, given up when ctx ends; the kernel may go on with it.
+func (f *File) DatasyncContext(ctx context.Context) error {
+	return f.controlUntil(ctx, &operation{code: opFdatasync, file: f}, "sync")
+}
+
+// AllocateContext is Allocate, given up when ctx ends; the kernel may go on with it.
+func (f *File) AllocateContext(ctx context.Context, off, length int64) error {
+	return f.controlUntil(ctx, &operation{code: opAllocate, file: f, off: off, length: length}, "allocate")
+}
+
+// polledUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends.
+func (f *File) polledUntil(ctx context.Context, word string, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
+	if err := context.Cause(ctx); err != nil {
+		return 0, f.wrap(word, err)
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		set(f.os, time.Unix(1, 0))
+		close(interrupted)
+	})
+	n, err := call()
+	if !stop() {
+		<-interrupted
+		set(f.os, time.Time{})
+		if err != nil && n == 0 {
+			err = f.wrap(word, context.Cause(ctx))
+		}
+	}
+	return n, err
+}
+
+// until is what ends a wait early: a context, which may be nil, and a deadline.
+type until struct {
+	ctx  context.Context
+	stop <-chan struct{} // of ctx
+	late <-chan struct{} // of the deadline
+}
+
+func (f *File) until(ctx context.Context, code opcode) until {
+	u := until{ctx: ctx, late: f.deadlineOf(code).late()}
+	if ctx != nil {
+		u.stop = ctx.Done()
+	}
+	return u
+}
+
+// err returns the reason if the wait has ended, and who ended it.
+func (u *until) err() (error, cause) {
+	select {
+	case <-u.stop:
+		return context.Cause(u.ctx), byCaller
+	default:
+	}
+	select {
+	case <-u.late:
+		return os.ErrDeadlineExceeded, byDeadline
+	default:
+	}
+	return nil, notCancelled
+}
+
+// lock takes mu unless u ends first. Two calls that use the position of one file, one of them with
+// a context: rare enough for asking now and then.
+func (u *until) lock(mu *sync.Mutex) error {
+	for pause := 50 * time.Microsecond; !mu.TryLock(); pause = min(2*pause, 5*time.Millisecond) {
+		if err, _ := u.err(); err != nil {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return nil
+}
+
+// transferUntil moves data at off, or at the position if off is offCurrent and the operation a
+// write, until it is done or ctx or the deadline ends.
+func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][]byte, off int64, word string) (n int, err error) {
+	u := f.until(ctx, code)
+	if err, _ := u.err(); err != nil {
+		return 0, f.wrap(word, err)
+	}
+	if err := f.begin(word); err != nil {
+		return 0, err
+	}
+	defer f.end()
+	whole := operation{code: code, file: f, buf: p, vec: vec, off: off}
+	total := whole.want()
+	road := f.waitingRoad()
+	if code.reads() && !f.direct {
+		var done int
+		if done, _, road = f.tryInline(&whole); road == roadDone {
+			return done, f.outcome(code, word, done, int64(total), 0, notCancelled, nil)
+		}
+		n = done
+	}
+	one := opWrite
+	if code.reads() {
+		one = opRead
+	}
+	for n < total {
+		size := min(total-n, bounceMax)
+		b := newBounce(size)
+		if one == opWrite {
+			whole.copyOut(b.buf, n)
+		}
+		at := off
+		if off != offCurrent {
+			at += int64(n)
+		}
+		m, left, err := f.owned(&u, &operation{code: one, file: f, buf: b.buf, off: at}, b, road, word)
+		if left {
+			return n, err
+		}
+		if one == opRead {
+			whole.copyIn(b.buf[:m], n)
+		}
+		b.release()
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// copyIn stores data in the operation's buffers, behind the first n bytes; copyOut is the reverse.
+func (op *operation) copyIn(data []byte, n int) {
+	op.pieces(n, len(data), func(p []byte) { data = data[copy(p, data):] })
+}
+
+func (op *operation) copyOut(data []byte, n int) {
+	op.pieces(n, len(data), func(p []byte) { data = data[copy(data, p):] })
+}
+
+// pieces calls do for each part of the buffers that lies within the size bytes behind the first n.
+func (op *operation) pieces(n, size int, do func(p []byte)) {
+	vec := op.vec
+	if vec == nil {
+		do(op.buf[n : n+size])
+		return
+	}
+	for _, p := range vec {
+		k := min(n, len(p))
+		n -= k
+		p = p[k:min(len(p), k+size)]
+		size -= len(p)
+		if len(p) > 0 {
+			do(p)
+		}
+	}
+}
+
+// owned carries out op, whose buffer is b or nothing, and waits until it is done or u ends. In the
+// latter case left is true, and b, and a use of the descriptor, have passed to the engine.
+func (f *File) owned(u *until, op *operation, b *bounce, road road, word string) (n int, left bool, err error) {
+	if road == roadRing {
+		if r := f.engine.pick(); r != nil {
+			f.engine.stats.ring.add(1)
+			if req, _ := r.start(op, 0, nil, false, u.stop, u.late); req != nil {
+				return f.ownedRing(u, r, req, op, b, word)
+			}
+			if err, _ := u.err(); err != nil {
+				b.release()
+				return 0, true, f.wrap(word, err)
+			}
+		}
+	}
+	return f.ownedBlocking(u, op, b, word)
+}
+
+func (f *File) ownedRing(u *until, r *ring, req *request, op *operation, b *bounce, word string) (n int, left bool, err error) {
+	select {
+	case <-req.done:
+	case <-u.stop:
+		left = true
+	case <-u.late:
+		left = true
+	}
+	if left {
+		err, why := u.err()
+		id := r.slab.id(req)
+		req.bounce = b
+		f.life.share()
+		if req.phase.CompareAndSwap(uint32(submitted), uint32(abandoned)) {
+			r.cancel(req, id, why)
+			return 0, true, f.wrap(word, err)
+		}
+		f.end() // it was completed at that very moment
+		<-req.done
+	}
+	n = req.n
+	errno, why := req.errno, cause(req.cause.Load())
+	r.release(req)
+	if why == notCancelled && blockingRoadHelps(errno) && n == 0 {
+		return f.ownedBlocking(u, op, b, word)
+	}
+	return n, false, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
+}
+
+// ownedBlocking is owned on the blocking road: in a goroutine of its own, whose thread stays in
+// the system call when the caller leaves.
+func (f *File) ownedBlocking(u *until, op *operation, b *bounce, word string) (n int, left bool, err error) {
+	var state atomic.Uint32 // a phase, as of a request
+	state.Store(uint32(submitted))
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	own := *op // the goroutine's, as the caller may leave
+	f.life.share()
+	go func() {
+		defer f.end()
+		var res result
+		if f.engine.blocking.acquire(nil); phase(state.Load()) == submitted {
+			f.engine.stats.blocking.add(1)
+			res.n, res.err = f.blockingCall(&own, 0, word)
+		}
+		f.engine.blocking.release()
+		if state.CompareAndSwap(uint32(submitted), uint32(completed)) {
+			done <- res
+		} else {
+			b.release()
+		}
+	}()
+	select {
+	case res := <-done:
+		return res.n, false, res.err
+	case <-u.stop:
+	case <-u.late:
+	}
+	if state.CompareAndSwap(uint32(submitted), uint32(abandoned)) {
+		err, _ := u.err()
+		return 0, true, f.wrap(word, err)
+	}
+	res := <-done
+	return res.n, false, res.err
+}
+
+// controlUntil carries out an operation that moves no data, until ctx or the deadline ends.
+func (f *File) controlUntil(ctx context.Context, op *operation, word string) error {
+	if f == nil || f.os == nil {
+		return fs.ErrInvalid
+	}
+	u := f.until(ctx, op.code)
+	if err, _ := u.err(); err != nil {
+		return f.wrap(word, err)
+	}
+	if err := f.begin(word); err != nil {
+		return err
+	}
+	defer f.end()
+	_, _, road := f.tryInline(op)
+	_, _, err := f.owned(&u, op, nil, road, word)
+	return err
+}
+
+// readUntil reads at the position. On disk it reads at the offset that the position has now, and
+// moves the position when that is done, so that a read that is given up leaves it alone.
+func (f *File) readUntil(ctx context.Context, p []byte) (n int, err error) {
+	u := f.until(ctx, opRead)
+	if err, _ := u.err(); err != nil {
+		return 0, f.wrap("read", err)
+	}
+	if err := u.lock(&f.position); err != nil {
+		return 0, f.wrap("read", err)
+	}
+	defer f.position.Unlock()
+	if f.class == classStream {
+		return f.streamUntil(&u, opRead, p, "read")
+	}
+	if err := f.begin("read"); err != nil {
+		return 0, err
+	}
+	defer f.end()
+	pos, err := f.os.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	n, err = f.transferUntil(ctx, opRead, p, nil, pos, "read")
+	if n > 0 {
+		if _, err1 := f.os.Seek(pos+int64(n), io.SeekStart); err == nil || err == io.EOF {
+			err = err1
+		}
+	}
+	return n, err
+}
+
+// writeUntil writes at the position, which the kernel moves.
+func (f *File) writeUntil(ctx context.Context, p []byte) (n int, err error) {
+	u := f.until(ctx, opWrite)
+	if err, _ := u.err(); err != nil {
+		return 0, f.wrap("write", err)
+	}
+	if err := u.lock(f.writer()); err != nil {
+		return 0, f.wrap("write", err)
+	}
+	defer f.writer().Unlock()
+	if f.class == classStream {
+		return f.streamUntil(&u, opWrite, p, "write")
+	}
+	return f.transferUntil(ctx, opWrite, p, nil, offCurrent, "write")
+}
+
+// streamUntil reads from or writes to a stream. The kernel can call such a transfer back, so it
+// uses the caller's buffer and waits for the answer: what has been read is not lost.
+func (f *File) streamUntil(u *until, code opcode, p []byte, word string) (n int, err error) {
+	if err := f.begin(word); err != nil {
+		return 0, err
+	}
+	defer f.end()
+	op := operation{code: code, once: code.reads(), file: f, buf: p, off: offCurrent}
+	r := f.engine.pick()
+	req, _ := r.start(&op, 0, nil, false, u.stop, u.late)
+	if req == nil {
+		if err, _ := u.err(); err != nil {
+			return 0, f.wrap(word, err)
+		}
+		return f.blockingCall(&op, 0, word)
+	}
+	var reason error
+	select {
+	case <-req.done:
+	case <-u.stop:
+		reason, _ = u.err()
+	case <-u.late:
+		reason, _ = u.err()
+	}
+	if reason != nil {
+		_, why := u.err()
+		r.cancel(req, r.slab.id(req), why)
+		<-req.done
+	}
+	n = req.n
+	errno, why := req.errno, cause(req.cause.Load())
+	r.release(req)
+	return n, f.outcome(code, word, n, f.due(&op), errno, why, reason)
+}

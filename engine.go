@@ -1,0 +1,286 @@
+package ringfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Backend names the way an engine moves data.
+type Backend uint8
+
+const (
+	// BackendAuto uses io_uring where it works and blocking system calls elsewhere.
+	BackendAuto Backend = iota
+	// BackendURing uses io_uring; an engine cannot be made where it is missing.
+	BackendURing
+	// BackendBlocking uses blocking system calls, a bounded number at a time.
+	BackendBlocking
+)
+
+// String returns "auto", "uring" or "blocking", the values of RINGFILE_BACKEND.
+func (b Backend) String() string {
+	switch b {
+	case BackendAuto:
+		return "auto"
+	case BackendURing:
+		return "uring"
+	case BackendBlocking:
+		return "blocking"
+	}
+	return fmt.Sprintf("Backend(%d)", uint8(b))
+}
+
+// parseBackend is the inverse of Backend.String; the empty string is BackendAuto.
+func parseBackend(s string) (Backend, error) {
+	switch s {
+	case "", "auto":
+		return BackendAuto, nil
+	case "uring":
+		return BackendURing, nil
+	case "blocking":
+		return BackendBlocking, nil
+	}
+	return 0, fmt.Errorf("RINGFILE_BACKEND=%q: want auto, uring or blocking", s)
+}
+
+// Config is what an engine is made from. The zero value is what programs want; every field says
+// what its zero means.
+type Config struct {
+	// Backend chooses between io_uring and blocking calls; zero decides by what works here. The
+	// environment variable RINGFILE_BACKEND (auto, uring, blocking), where set, wins over it.
+	Backend Backend
+
+	// Rings is how many rings, each with its own reaper, share the requests. Zero: one for every
+	// four Ps, at most eight.
+	Rings int
+
+	// Depth is how many requests each ring has in flight at most, rounded up to a power of two,
+	// within 16..16384. Further callers wait their turn. Zero: 256.
+	Depth int
+
+	// Workers is how many kernel threads (io-wq) may work for one submitting thread on operations
+	// that the kernel cannot start without blocking, such as fsync. Zero: 32.
+	Workers int
+
+	// BlockingLimit is how many goroutines are in a blocking system call at once; under pressure
+	// of calls that do not end the bound rises to four times that. Zero: 64, or 128 without
+	// io_uring.
+	BlockingLimit int
+
+	// CloseTimeout is how long Close waits for the kernel to return requests. Zero: 10 seconds.
+	CloseTimeout time.Duration
+}
+
+const (
+	defaultDepth = 256
+	minDepth     = 16
+	maxDepth     = 16384
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Rings < 0 || c.Depth < 0 || c.Workers < 0 || c.BlockingLimit < 0 || c.CloseTimeout < 0 {
+		return c, errors.New("ringfile: negative number in Config")
+	}
+	if c.Depth != 0 && (c.Depth < minDepth || c.Depth > maxDepth) {
+		return c, fmt.Errorf("ringfile: Config.Depth is %d, must be within %d..%d", c.Depth, minDepth, maxDepth)
+	}
+	if c.Rings > 1024 {
+		return c, fmt.Errorf("ringfile: Config.Rings is %d, must be at most 1024", c.Rings)
+	}
+	if c.Backend > BackendBlocking {
+		return c, fmt.Errorf("ringfile: Config.Backend is %d, which names no backend", c.Backend)
+	}
+	if s, ok := os.LookupEnv("RINGFILE_BACKEND"); ok {
+		b, err := parseBackend(s)
+		if err != nil {
+			return c, err
+		}
+		if b != BackendAuto {
+			c.Backend = b
+		}
+	}
+	if c.Rings == 0 {
+		c.Rings = min(8, (runtime.GOMAXPROCS(0)+3)/4)
+	}
+	if c.Workers == 0 {
+		c.Workers = 32
+	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = 10 * time.Second
+	}
+	return c, nil
+}
+
+// Engine owns the rings, their reapers, the request slots and the statistics. Files opened through
+// it share it; one engine serves a whole program, and the package-level functions use a default
+// one. All methods are safe for concurrent use.
+type Engine struct {
+	config   Config
+	rings    []*ring           // empty on the blocking backend
+	reason   *UnavailableError // why rings is empty, nil if that was asked for
+	affinity sync.Pool         // of *home: gives a P the same ring again and again
+	nextRing atomic.Uint32
+	blocking *limiter
+	volumes  volumes
+	stats    stats
+	closed   atomic.Bool
+	closing  sync.Mutex // held by Close
+}
+
+// home is the ring that requests from one P prefer.
+type home struct{ ring *ring }
+
+// New makes an engine. With BackendAuto it fails only for a bad Config: where io_uring is missing
+// the engine works on blocking calls and Available says why. With BackendURing the error is an
+// *UnavailableError then.
+//
+// An engine holds descriptors, memory and, while requests are in flight, goroutines, until Close.
+func New(c Config) (*Engine, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{config: c}
+	if c.Backend != BackendBlocking {
+		e.reason = e.openRings()
+		if e.reason != nil && c.Backend == BackendURing {
+			return nil, e.reason
+		}
+	}
+	limit := c.BlockingLimit
+	if limit == 0 {
+		limit = 64
+		if len(e.rings) == 0 {
+			limit = 128
+		}
+	}
+	e.blocking = newLimiter(limit, 4*limit)
+	e.affinity.New = func() any {
+		return &home{e.rings[int(e.nextRing.Add(1)-1)%len(e.rings)]}
+	}
+	return e, nil
+}
+
+// openRings makes the rings and proves that a request goes through each of them. All or nothing.
+func (e *Engine) openRings() *UnavailableError {
+	if err := uringForbidden(); err != nil {
+		return err
+	}
+	for range e.config.Rings {
+		r, err := openRing(e)
+		if err != nil {
+			for _, r := range e.rings {
+				r.close(time.Second)
+			}
+			e.rings = nil
+			return err
+		}
+		e.rings = append(e.rings, r)
+	}
+	return nil
+}
+
+var defaultEngine = sync.OnceValues(func() (*Engine, error) { return New(Config{}) })
+
+// Default returns the engine of the package-level functions, made on first use. It fails only if
+// RINGFILE_BACKEND has a bad value, or is "uring" where io_uring is unavailable; the package-level
+// functions return that error too.
+func Default() (*Engine, error) { return defaultEngine() }
+
+// Available reports whether the default engine uses io_uring: nil if it does, otherwise an error
+// that says why not, an *UnavailableError as a rule.
+func Available() error {
+	e, err := Default()
+	if err != nil {
+		return err
+	}
+	return e.Available()
+}
+
+// Available reports whether the engine uses io_uring: nil if it does, otherwise an
+// *UnavailableError.
+func (e *Engine) Available() error {
+	switch {
+	case len(e.rings) > 0:
+		return nil
+	case e.reason != nil:
+		return e.reason
+	}
+	return &UnavailableError{Op: "backend", Err: errors.New("blocking was asked for"),
+		Hint: "by Config.Backend or RINGFILE_BACKEND"}
+}
+
+// Backend returns what the engine uses: BackendURing or BackendBlocking.
+func (e *Engine) Backend() Backend {
+	if len(e.rings) > 0 {
+		return BackendURing
+	}
+	return BackendBlocking
+}
+
+// Close ends the engine: operations that start later fail with ErrEngineClosed, those in the
+// kernel are cancelled where the kernel can do that and waited for. Files stay open, for Close,
+// but move no more data. If requests are still in flight after Config.CloseTimeout it returns a
+// *CloseError and leaves their memory alone. Closing twice is not an error.
+//
+// The default engine is never closed by the package.
+func (e *Engine) Close() error {
+	e.closing.Lock()
+	defer e.closing.Unlock()
+	if e.closed.Swap(true) {
+		return nil
+	}
+	deadline := time.Now().Add(e.config.CloseTimeout)
+	left := 0
+	for _, r := range e.rings {
+		r.refuse()
+	}
+	for _, r := range e.rings {
+		left += r.close(time.Until(deadline))
+	}
+	if left > 0 {
+		return &CloseError{InFlight: left}
+	}
+	return nil
+}
+
+// run carries out op on a ring, behind the first n bytes, and parks the goroutine until it is
+// done. It returns the bytes moved in all and the error number of the transfer that failed, if one
+// did. handled is false if no ring took the request; nothing has been done then.
+func (e *Engine) run(op *operation, n int) (_ int, errno syscall.Errno, why cause, handled bool) {
+	r := e.pick()
+	if r == nil {
+		return n, 0, notCancelled, false
+	}
+	req, lead := r.start(op, n, nil, true, nil, nil)
+	if req == nil {
+		return n, 0, notCancelled, false
+	}
+	if lead {
+		r.lead(req)
+	}
+	<-req.done
+	n, errno, why = req.n, req.errno, cause(req.cause.Load())
+	r.release(req)
+	return n, errno, why, true
+}
+
+// pick returns the ring for the next request of this goroutine, nil if there is none.
+func (e *Engine) pick() *ring {
+	switch len(e.rings) {
+	case 0:
+		return nil
+	case 1:
+		return e.rings[0]
+	}
+	h := e.affinity.Get().(*home)
+	r := h.ring
+	e.affinity.Put(h)
+	return r
+}

@@ -1,0 +1,158 @@
+package ringfile
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// limiter bounds how many goroutines are in a blocking system call, each of which holds an OS
+// thread: the Go runtime ends the program at 10,000 threads.
+//
+// Up to soft calls run at once. A caller that has waited for patience goes ahead while fewer than
+// hard are running: calls that wait for one another (a FIFO being opened at both ends, a FUSE
+// server in this very process) would otherwise lock each other out.
+type limiter struct {
+	soft, hard uint32
+	patience   time.Duration
+
+	// state packs the calls that are running (low half) and those that wait (high half).
+	state atomic.Uint64
+
+	mu    sync.Mutex
+	queue []*turn // those that wait, first come, first served
+}
+
+// turn is the place of one caller in the queue.
+type turn struct {
+	granted chan struct{} // one element
+	timer   *time.Timer
+}
+
+var turns = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &turn{granted: make(chan struct{}, 1), timer: t}
+}}
+
+const (
+	oneRunning = 1
+	oneWaiting = 1 << 32
+)
+
+func newLimiter(soft, hard int) *limiter {
+	return &limiter{soft: uint32(soft), hard: uint32(max(soft, hard)), patience: 50 * time.Millisecond}
+}
+
+func running(state uint64) uint32 { return uint32(state) }
+func waiting(state uint64) uint32 { return uint32(state >> 32) }
+
+// acquire waits for a place. It fails only with the error of ctx; a nil ctx never ends.
+func (l *limiter) acquire(ctx context.Context) error {
+	for {
+		s := l.state.Load()
+		if waiting(s) > 0 || running(s) >= l.soft {
+			return l.acquireSlow(ctx)
+		}
+		if l.state.CompareAndSwap(s, s+oneRunning) {
+			return nil
+		}
+	}
+}
+
+func (l *limiter) acquireSlow(ctx context.Context) error {
+	var done <-chan struct{}
+	if ctx != nil {
+		done = ctx.Done()
+	}
+	l.mu.Lock()
+	for {
+		// Under mu nobody else queues or is granted a place, but the fast paths still run.
+		s := l.state.Load()
+		if waiting(s) == 0 && running(s) < l.soft {
+			if l.state.CompareAndSwap(s, s+oneRunning) {
+				l.mu.Unlock()
+				return nil
+			}
+		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
+			break
+		}
+	}
+	t := turns.Get().(*turn)
+	l.queue = append(l.queue, t)
+	l.mu.Unlock()
+
+	defer turns.Put(t)
+	t.timer.Reset(l.patience)
+	defer t.timer.Stop()
+	for {
+		select {
+		case <-t.granted:
+			return nil
+		case <-done:
+			if l.leave(t, 0) {
+				return context.Cause(ctx)
+			}
+			<-t.granted
+			l.release()
+			return context.Cause(ctx)
+		case <-t.timer.C:
+			if running(l.state.Load()) < l.hard && l.leave(t, oneRunning) {
+				return nil
+			}
+			t.timer.Reset(l.patience)
+		}
+	}
+}
+
+// leave takes t out of the queue and adds gain to the state; it reports false when t has been
+// granted a place in the meantime, or the hard bound is reached.
+func (l *limiter) leave(t *turn, gain uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if gain > 0 && running(l.state.Load()) >= l.hard {
+		return false
+	}
+	for i, q := range l.queue {
+		if q == t {
+			l.queue = append(l.queue[:i], l.queue[i+1:]...)
+			l.state.Add(gain - oneWaiting)
+			return true
+		}
+	}
+	return false
+}
+
+// release gives the place back, to the caller that has waited longest if there is one.
+func (l *limiter) release() {
+	for {
+		s := l.state.Load()
+		if waiting(s) > 0 && running(s) <= l.soft {
+			break
+		}
+		if l.state.CompareAndSwap(s, s-oneRunning) {
+			return
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		s := l.state.Load()
+		if len(l.queue) == 0 || running(s) > l.soft {
+			if l.state.CompareAndSwap(s, s-oneRunning) {
+				return
+			}
+			continue
+		}
+		t := l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		l.state.Add(^uint64(oneWaiting - 1))
+		t.granted <- struct{}{}
+		return
+	}
+}
+
+// holders reports how many calls hold a place now.
+func (l *limiter) holders() int { return int(running(l.state.Load())) }

@@ -1,0 +1,77 @@
+package ringfile
+
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringfile/ringfile/uring"
+)
+
+// iovec is the kernel's description of one piece of memory.
+type iovec = unix.Iovec
+
+const (
+	maxTransfer = 0x7ffff000 // bytes that one read or write moves at most (read(2), NOTES)
+	maxIovecs   = 1024       // UIO_MAXIOV
+)
+
+// prepare writes the submission for what is left of the request. Everything it points to is held
+// by the request.
+func (req *request) prepare(sqe *uring.SQE) {
+	fd := req.file.fd
+	off := uint64(req.off)
+	if req.off == offCurrent {
+		off = uring.OffCurrent
+	} else if req.code.reads() || req.code.writes() {
+		off += uint64(req.n)
+	}
+	switch req.code {
+	case opRead:
+		sqe.PrepRead(fd, req.rest(), off)
+	case opWrite:
+		sqe.PrepWrite(fd, req.rest(), off)
+	case opReadv:
+		req.fillIovecs()
+		sqe.PrepReadv(fd, req.iovs, off, 0)
+	case opWritev:
+		req.fillIovecs()
+		sqe.PrepWritev(fd, req.iovs, off, 0)
+	case opFsync:
+		sqe.PrepFsync(fd, 0)
+	case opFdatasync:
+		sqe.PrepFsync(fd, uring.FsyncDatasync)
+	case opAllocate:
+		sqe.PrepFallocate(fd, req.arg, off, uint64(req.length))
+	case opPrefetch:
+		sqe.PrepFadvise(fd, off, uint32(min(req.length, math.MaxUint32)), unix.FADV_WILLNEED)
+	default:
+		sqe.PrepNop()
+	}
+}
+
+// rest returns what is left of the buffer, as much of it as one transfer moves.
+func (req *request) rest() []byte {
+	p := req.buf[req.n:]
+	return p[:min(len(p), maxTransfer)]
+}
+
+// fillIovecs describes what is left of the vector, as much of it as one transfer takes.
+func (req *request) fillIovecs() {
+	req.iovs = req.iovs[:0]
+	skip := req.n
+	for _, p := range req.vec {
+		if skip >= len(p) {
+			skip -= len(p)
+			continue
+		}
+		p = p[skip:]
+		skip = 0
+		if len(req.iovs) == maxIovecs {
+			return
+		}
+		v := iovec{Base: &p[0]}
+		v.SetLen(len(p))
+		req.iovs = append(req.iovs, v)
+	}
+}

@@ -1,0 +1,513 @@
+package ringfile
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile/uring"
+)
+
+// stance says who watches the completion queue of a ring, and so what a caller has to do for its
+// request to be submitted. While requests are in flight somebody watches.
+type stance uint8
+
+const (
+	// unwatched: nothing is in flight. The next caller waits for its request itself, or wakes the
+	// reaper.
+	unwatched stance = iota
+	// awake: the reaper runs and will enter the kernel, with everything that is queued until then.
+	awake
+	// asleep: the reaper or a caller is in io_uring_enter, or about to be. Whoever queues a
+	// request submits it.
+	asleep
+)
+
+// idCancel is the user_data of cancellations. Slots are aligned, so none has such an address.
+const idCancel uint64 = 1
+
+// ring is one io_uring instance with its slots, its submission protocol and its reaper.
+//
+// Submitting costs a system call and waiting costs one; io_uring_enter does both at once. The
+// protocol is made so that this is the common case: the reaper submits, in the call with which it
+// waits, what callers have queued while it was awake, and a caller that is alone does the same
+// for itself, without any hand-over between goroutines. See docs/design.md for the measurements.
+//
+// The completion queue belongs to whoever watches: the reaper or a caller that leads, one at a
+// time, as the stance says. mu is not held during system calls.
+type ring struct {
+	engine *Engine
+	u      *uring.Ring
+	slab   slab
+
+	mu      sync.Mutex // the submission side:
+	stance  stance
+	free    []*request
+	waiting []chan *request       // callers for whom no slot was free, first come, first served
+	cancels uint32                // cancellations whose completion is due
+	closed  bool                  // takes no more requests
+	broken  atomic.Pointer[error] // io_uring_enter failed for good
+	stats   ringStats
+
+	inFlight atomic.Int32 // requests published and not completed
+
+	cqes [64]uring.CQE // the watcher's
+
+	wake    chan struct{} // one element: wakes the parked reaper
+	drained chan struct{} // closed when a closed ring has nothing in flight
+	stopped chan struct{} // closed when the reaper has ended
+}
+
+// newRing puts the engine's parts around a kernel ring. The reaper runs from now on.
+func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
+	r := &ring{
+		engine:  e,
+		u:       u,
+		wake:    make(chan struct{}, 1),
+		drained: make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	if err := r.slab.init(r, slots); err != nil {
+		return nil, err
+	}
+	r.free = make([]*request, 0, slots)
+	for i := range r.slab.slots {
+		r.free = append(r.free, &r.slab.slots[i])
+	}
+	go r.reaper()
+	return r, nil
+}
+
+// start takes a slot, publishes op in it, to go on behind the first n bytes, and sees to it that
+// it is submitted. It returns nil if the ring takes no more requests, or if stop or late fired
+// while no slot was free; nothing has been done then.
+//
+// With p the reaper completes the promise and the request is no longer the caller's business.
+// Without, the caller receives from done, reads the outcome and releases the request. If it allows
+// that with mayLead, it may be asked to lead: then it must call lead first, as nobody else watches
+// the completion queue.
+func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <-chan struct{}) (req *request, lead bool) {
+	r.mu.Lock()
+	if len(r.free) == 0 || len(r.waiting) > 0 {
+		if req = r.awaitSlot(stop, late); req == nil {
+			return nil, false
+		}
+	} else if !r.closed && r.broken.Load() == nil {
+		req = r.free[len(r.free)-1]
+		r.free = r.free[:len(r.free)-1]
+	}
+	if r.closed || r.broken.Load() != nil {
+		r.mu.Unlock()
+		if req != nil {
+			r.release(req)
+		}
+		return nil, false
+	}
+	req.operation = *op
+	req.total = op.want()
+	req.n, req.errno, req.tries = n, 0, 0
+	req.cause.Store(uint32(notCancelled))
+	req.promise = p
+	if p != nil {
+		p.published(req, r.slab.id(req))
+	}
+	r.inFlight.Add(1)
+	r.publish(req)
+
+	switch r.stance {
+	case unwatched:
+		if mayLead {
+			r.stance = asleep
+			r.mu.Unlock()
+			return req, true
+		}
+		r.stance = awake
+		r.mu.Unlock()
+		r.wake <- struct{}{}
+	case awake:
+		// The reaper is about to enter. It is spared the work of a long queue, which would leave
+		// the device idle in the meantime.
+		if r.u.SQReady() < r.batchLimit() {
+			r.mu.Unlock()
+			return req, false
+		}
+		r.mu.Unlock()
+		r.submit()
+	case asleep:
+		r.mu.Unlock()
+		r.submit()
+	}
+	return req, false
+}
+
+// batchLimit returns how many requests may be queued for the reaper before a caller submits them:
+// a quarter of what is in flight, within 1..64.
+func (r *ring) batchLimit() uint32 {
+	return uint32(min(max(r.inFlight.Load()/4, 1), 64))
+}
+
+// publish writes the request's next submission and makes it visible to the kernel. mu is held.
+//
+// The submission queue has twice as many entries as there are slots. Each slot has at most one
+// entry in it and cancellations are bounded by the number of slots, so it is never full.
+func (r *ring) publish(req *request) {
+	sqe := r.sqe()
+	req.prepare(sqe)
+	sqe.UserData = r.slab.id(req)
+	// Whoever reaps the completion loads the phase first, and so sees the request as it is here.
+	if phase(req.phase.Load()) == idle {
+		req.phase.Store(uint32(submitted))
+	}
+	r.u.Flush()
+}
+
+func (r *ring) sqe() *uring.SQE {
+	sqe := r.u.GetSQE()
+	if sqe == nil {
+		panic("ringfile: submission queue full, which the number of slots excludes")
+	}
+	return sqe
+}
+
+// awaitSlot parks until a slot is handed over. mu is held at the call and at the return with a
+// slot, and not at the return without.
+func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
+	if r.closed || r.broken.Load() != nil {
+		r.mu.Unlock()
+		return nil
+	}
+	hand := make(chan *request, 1)
+	r.waiting = append(r.waiting, hand)
+	r.stats.slotWaits++
+	r.mu.Unlock()
+	select {
+	case req := <-hand:
+		r.mu.Lock()
+		return req
+	case <-stop:
+	case <-late:
+	}
+	r.mu.Lock()
+	for i, h := range r.waiting {
+		if h == hand {
+			r.waiting = append(r.waiting[:i], r.waiting[i+1:]...)
+			r.mu.Unlock()
+			return nil
+		}
+	}
+	r.mu.Unlock()
+	r.release(<-hand) // handed over in the meantime
+	return nil
+}
+
+// release ends a request's life: what it referred to is forgotten, later completions with its
+// user_data are no longer its own, and the slot goes to the caller that has waited longest.
+func (r *ring) release(req *request) {
+	r.mu.Lock()
+	req.operation = operation{}
+	clear(req.iovs)
+	req.promise, req.bounce = nil, nil
+	req.phase.Store(uint32(idle))
+	req.gen.Add(1)
+	if len(r.waiting) > 0 {
+		hand := r.waiting[0]
+		r.waiting[0] = nil
+		r.waiting = r.waiting[1:]
+		hand <- req
+	} else {
+		r.free = append(r.free, req)
+	}
+	r.mu.Unlock()
+}
+
+// submit hands everything that is queued to the kernel, without waiting for completions.
+func (r *ring) submit() { r.enter(0) }
+
+// lead waits, in the place of the reaper, until req is complete: the caller is alone, and one
+// system call both submits its request and waits for it. Then it hands the watch over to the
+// reaper if others have turned up meanwhile.
+func (r *ring) lead(req *request) {
+	for {
+		r.enter(1)
+		r.reap()
+		if phase(req.phase.Load()) == completed {
+			break
+		}
+	}
+	r.mu.Lock()
+	if r.quiet() && !r.closed {
+		r.stance = unwatched
+		r.mu.Unlock()
+		return
+	}
+	r.stance = awake
+	r.mu.Unlock()
+	r.wake <- struct{}{}
+}
+
+// quiet reports whether there is nothing to watch for. mu is held.
+func (r *ring) quiet() bool {
+	return r.inFlight.Load() == 0 && r.cancels == 0
+}
+
+// reaper waits on the completion queue and completes requests, from newRing to close. It is
+// parked on a channel while nothing is in flight or a caller leads. It never runs user code, and
+// apart from io_uring_enter it never blocks.
+func (r *ring) reaper() {
+	defer close(r.stopped)
+	<-r.wake
+	for {
+		r.mu.Lock()
+		if r.quiet() {
+			if r.closed {
+				r.mu.Unlock()
+				return
+			}
+			r.stance = unwatched
+			r.mu.Unlock()
+			<-r.wake
+			continue
+		}
+		// From here on callers submit for themselves: what they queue now may miss the call below.
+		r.stance = asleep
+		r.mu.Unlock()
+		r.enter(1)
+		r.mu.Lock()
+		r.stance = awake
+		r.mu.Unlock()
+		r.reap()
+		// Let the goroutines that were woken queue their next requests, so that the next call
+		// submits them together.
+		runtime.Gosched()
+	}
+}
+
+// enter calls io_uring_enter to submit what is queued and, for the watcher, to wait for
+// minComplete completions. It returns when that was done, to the watcher earlier too, which checks
+// for what it waits for. Nothing that is visible to the kernel is ever reported as failed here; it
+// is submitted by a later call.
+func (r *ring) enter(minComplete uint32) {
+	var flags uring.EnterFlags
+	if minComplete > 0 {
+		flags = uring.EnterGetEvents // flushes overflown completions, too
+	}
+	for pause := 10 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+		queued := r.u.SQReady()
+		if queued == 0 && minComplete == 0 {
+			return
+		}
+		if r.broken.Load() != nil {
+			if minComplete > 0 {
+				time.Sleep(brokenPoll) // completions may still arrive, but nothing can wait for them
+			}
+			return
+		}
+		n, err := r.u.Enter(queued, minComplete, flags)
+		r.engine.stats.enters.add(1)
+		switch err {
+		case nil:
+			// A count below queued: somebody else submitted them, or the kernel stopped early
+			// and the rest needs another call.
+			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {
+				return
+			}
+		case syscall.EINTR:
+			if minComplete > 0 {
+				return
+			}
+		case syscall.EAGAIN, syscall.EBUSY:
+			// The kernel is out of memory for requests, or wants completions to be reaped first.
+			r.engine.stats.busy.add(1)
+			time.Sleep(pause)
+			if minComplete > 0 {
+				return
+			}
+		default:
+			r.breakDown(err)
+		}
+	}
+}
+
+// reap completes every request whose completion has arrived. Only the watcher calls it.
+func (r *ring) reap() {
+	for {
+		n := r.u.CopyCQEs(r.cqes[:])
+		if n == 0 {
+			return
+		}
+		r.stats.completions.Add(uint64(n))
+		r.stats.reaps.Add(1)
+		for i := range r.cqes[:n] {
+			r.complete(&r.cqes[i])
+		}
+	}
+}
+
+// complete records one completion.
+func (r *ring) complete(cqe *uring.CQE) {
+	if cqe.UserData == idCancel {
+		r.mu.Lock()
+		r.cancels--
+		r.mu.Unlock()
+		return
+	}
+	req := r.slab.request(cqe.UserData)
+	if req == nil || !r.slab.current(req, cqe.UserData) {
+		r.engine.stats.strays.add(1)
+		return
+	}
+	if req.settle(cqe.Res) && r.restart(req) {
+		return
+	}
+	r.finish(req)
+}
+
+// restart submits a request again to go on with the rest; the watcher's next call to the kernel
+// takes it along. It reports false if the request has been cancelled in the meantime.
+func (r *ring) restart(req *request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cause(req.cause.Load()) != notCancelled {
+		req.errno = syscall.ECANCELED
+		return false
+	}
+	r.publish(req)
+	r.stats.restarts++
+	return true
+}
+
+// finish gives the outcome of a request to whoever is waiting for it.
+func (r *ring) finish(req *request) {
+	if p := req.promise; p != nil {
+		n, errno, why := req.n, req.errno, cause(req.cause.Load())
+		r.release(req)
+		r.done()
+		p.fulfil(n, errno, why)
+		return
+	}
+	if req.phase.CompareAndSwap(uint32(submitted), uint32(completed)) {
+		r.done()
+		req.done <- struct{}{}
+		return
+	}
+	// Abandoned: its caller has left, and the engine owned slot, memory and descriptor until now.
+	file, b := req.file, req.bounce
+	r.release(req)
+	r.done()
+	b.release()
+	if file != nil {
+		file.life.decrefAsync(file)
+	}
+}
+
+// done counts a request out.
+func (r *ring) done() {
+	if r.inFlight.Add(-1) == 0 {
+		r.mu.Lock()
+		r.checkDrained()
+		r.mu.Unlock()
+	}
+}
+
+// checkDrained closes drained when nothing is in flight any more. mu is held.
+func (r *ring) checkDrained() {
+	if r.closed && r.inFlight.Load() == 0 {
+		select {
+		case <-r.drained:
+		default:
+			close(r.drained)
+		}
+	}
+}
+
+// cancel asks the kernel to give up the request with the given user_data, on behalf of why. The
+// request completes as always, with ECANCELED or with its result. It may have completed and been
+// released already; its slot's next request is not touched then.
+func (r *ring) cancel(req *request, id uint64, why cause) {
+	for {
+		r.mu.Lock()
+		if r.broken.Load() != nil || !r.slab.current(req, id) || phase(req.phase.Load()) == idle {
+			r.mu.Unlock()
+			return
+		}
+		if r.cancels < uint32(len(r.slab.slots)) {
+			break
+		}
+		r.mu.Unlock()
+		runtime.Gosched() // cancellations complete at once; one of them will make room
+	}
+	if !req.cause.CompareAndSwap(uint32(notCancelled), uint32(why)) {
+		r.mu.Unlock()
+		return
+	}
+	r.cancels++
+	sqe := r.sqe()
+	sqe.PrepCancel64(id, 0)
+	sqe.UserData = idCancel
+	r.u.Flush()
+	r.mu.Unlock()
+	r.engine.stats.cancels.add(1)
+	r.submit()
+}
+
+// cancelFile cancels the requests of f that match, on behalf of why.
+func (r *ring) cancelFile(f *File, match func(opcode) bool, why cause) {
+	for i := range r.slab.slots {
+		req := &r.slab.slots[i]
+		r.mu.Lock()
+		hit := phase(req.phase.Load()) != idle && (f == nil || req.file == f) && match(req.code)
+		id := r.slab.id(req)
+		r.mu.Unlock()
+		if hit {
+			r.cancel(req, id, why)
+		}
+	}
+}
+
+// brokenPoll is how often the completion queue of a broken ring is looked at.
+const brokenPoll = 10 * time.Millisecond
+
+// breakDown takes a ring out of service whose io_uring_enter failed for good, as when its
+// descriptor was closed behind our back. Requests that the kernel has taken stay what they are:
+// their completions are still looked for. New ones take the blocking road.
+func (r *ring) breakDown(err error) {
+	if r.broken.CompareAndSwap(nil, &err) {
+		r.engine.stats.broken.add(1)
+	}
+}
+
+// refuse stops the intake and cancels what is in flight.
+func (r *ring) refuse() {
+	r.mu.Lock()
+	r.closed = true
+	r.checkDrained()
+	r.mu.Unlock()
+	r.cancelFile(nil, func(opcode) bool { return true }, byEngineClose)
+}
+
+// close ends the ring once nothing is in flight: reaper, memory, descriptor. It returns the number
+// of requests that are still in flight after the time limit; then everything stays as it is.
+func (r *ring) close(limit time.Duration) int {
+	r.refuse()
+	select {
+	case <-r.drained:
+	case <-time.After(limit):
+		if n := int(r.inFlight.Load()); n > 0 {
+			return n
+		}
+		<-r.drained
+	}
+	r.mu.Lock()
+	if r.stance == unwatched {
+		r.stance = awake
+		r.wake <- struct{}{}
+	} // else whoever watches sees closed: the reaper ends, a leader wakes it for that
+	r.mu.Unlock()
+	<-r.stopped
+	if err := r.u.Close(); err != nil {
+		r.breakDown(err)
+	}
+	return 0
+}

@@ -1,0 +1,108 @@
+package ringfile
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// road is the way on which an operation is carried out. It is chosen for each operation, from what
+// the file is and what its file system has answered so far; all roads give the same results.
+type road uint8
+
+const (
+	// roadDone: nothing is left to do; the page cache had it all, or an error came of it.
+	roadDone road = iota
+	// roadRing: a request to the kernel; the goroutine is parked meanwhile.
+	roadRing
+	// roadBlocking: a system call in the caller's thread, a bounded number at a time.
+	roadBlocking
+)
+
+// volume is what is known of a file system (or block device), learned from its answers.
+type volume struct {
+	nowait atomic.Uint32 // an ability: whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
+	memory atomic.Uint32 // an ability: whether it has no device, so that a sync has nothing to wait for
+}
+
+// ability is what one asks oneself of a file system.
+type ability = uint32
+
+const (
+	unknown ability = iota
+	yes
+	no
+)
+
+// volumes finds the volume of a file by its device number.
+type volumes struct {
+	mu    sync.RWMutex
+	known map[uint64]*volume
+}
+
+func (v *volumes) of(dev uint64) *volume {
+	v.mu.RLock()
+	vol := v.known[dev]
+	v.mu.RUnlock()
+	if vol != nil {
+		return vol
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.known == nil {
+		v.known = make(map[uint64]*volume)
+	}
+	if vol = v.known[dev]; vol == nil {
+		vol = new(volume)
+		v.known[dev] = vol
+	}
+	return vol
+}
+
+// onDisk reports whether calls on the file can wait for a device.
+func (f *File) onDisk() bool { return f.class == classDisk }
+
+// waitingRoad returns the road for a transfer that has to wait for the device.
+func (f *File) waitingRoad() road {
+	if len(f.engine.rings) == 0 || f.volume == nil || f.volume.nowait.Load() == no {
+		return roadBlocking
+	}
+	return roadRing
+}
+
+// eachAt carries out an operation on a vector, or on a single buffer, behind the first n bytes, by
+// one call of os for each piece.
+func (f *File) eachAt(op *operation, n int) (int, error) {
+	call := f.os.WriteAt
+	if op.code.reads() {
+		call = f.os.ReadAt
+	}
+	if op.want() == 0 || op.off < 0 {
+		return call(nil, op.off)
+	}
+	var err error
+	op.pieces(n, op.want()-n, func(p []byte) {
+		if err == nil {
+			var m int
+			m, err = call(p, op.off+int64(n))
+			n += m
+		}
+	})
+	return n, err
+}
+
+// transferBlocking reads or writes through os, behind the first n bytes.
+func (f *File) transferBlocking(op *operation, n int) (int, error) {
+	if op.off != offCurrent {
+		return f.eachAt(op, n)
+	}
+	call := f.os.Write
+	if op.code.reads() {
+		call = f.os.Read
+	}
+	m, err := call(op.buf[n:])
+	if n > 0 && err == io.EOF {
+		err = nil // the head has been read already
+	}
+	return n + m, err
+}

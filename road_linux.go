@@ -1,0 +1,318 @@
+package ringfile
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringfile/ringfile/internal/sysio"
+)
+
+// classify finds out what the file is.
+func (f *File) classify() {
+	conn, err := f.os.SyscallConn()
+	if err != nil {
+		return
+	}
+	var st unix.Stat_t
+	var flags int
+	err1 := conn.Control(func(fd uintptr) {
+		f.fd = int(fd)
+		if err = unix.Fstat(f.fd, &st); err == nil {
+			flags, err = unix.FcntlInt(fd, unix.F_GETFL, 0)
+		}
+	})
+	if err1 != nil || err != nil {
+		return
+	}
+	f.append = flags&unix.O_APPEND != 0
+	f.direct = flags&unix.O_DIRECT != 0
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		f.class = classDisk
+		f.volume = f.engine.volumes.of(uint64(st.Dev))
+	case unix.S_IFBLK:
+		f.class = classDisk
+		f.volume = f.engine.volumes.of(uint64(st.Rdev) | 1<<63) // apart from file systems
+	case unix.S_IFIFO, unix.S_IFSOCK:
+		if flags&unix.O_NONBLOCK == 0 && len(f.engine.rings) > 0 {
+			f.class = classStream
+		}
+	}
+}
+
+// tryInline carries out what can be done without waiting, and says on which road the rest goes:
+// n bytes have been moved then. See docs/design.md for the table and the measurements.
+func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) {
+	if len(f.engine.rings) == 0 {
+		return 0, 0, roadBlocking
+	}
+	switch {
+	case f.class == classStream:
+		return 0, 0, roadRing
+	case f.class != classDisk:
+		return 0, 0, roadBlocking
+	case op.code.reads() && f.direct, op.code.writes() && f.direct:
+		if f.volume.nowait.Load() != unknown {
+			return 0, 0, f.waitingRoad()
+		}
+		return f.probeDirect(op)
+	case op.code.reads():
+		return f.readCached(op)
+	case op.code.writes():
+		// A ring would hand it to a kernel thread, one per inode, where a copy into the page cache
+		// is all that it takes as a rule.
+		return 0, 0, roadBlocking
+	case op.code == opFsync || op.code == opFdatasync:
+		if f.inMemory() {
+			return 0, 0, roadBlocking
+		}
+	}
+	return 0, 0, roadRing
+}
+
+const (
+	// After missLimit reads in a row that found nothing in the page cache a file's reads go to
+	// the ring directly, which finds it there as well at a little more cost, except for one in
+	// missProbe, so that the fast road is found again.
+	missLimit = 8
+	missProbe = 32
+)
+
+// readCached reads what is in the page cache.
+func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road) {
+	if f.volume.nowait.Load() == no {
+		return 0, 0, roadBlocking
+	}
+	misses := f.misses.Load()
+	if misses >= missLimit && misses%missProbe != 0 {
+		f.misses.Store(misses + 1)
+		return 0, 0, roadRing
+	}
+	total := op.want()
+	for {
+		var m int
+		m, errno = f.readNowait(op, n)
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			if n == 0 {
+				f.misses.Store(max(misses+1, 1))
+			}
+			return n, 0, roadRing
+		case errno == syscall.EOPNOTSUPP, errno == syscall.ENOSYS:
+			f.volume.nowait.Store(no)
+			return n, 0, roadBlocking
+		case errno != 0:
+			// Whatever it is, os has the last word.
+			return n, 0, roadBlocking
+		}
+		n += m
+		if m == 0 || n == total {
+			if misses != 0 {
+				f.misses.Store(0)
+			}
+			if f.volume.nowait.Load() == unknown {
+				f.volume.nowait.Store(yes)
+			}
+			f.engine.stats.cached.add(1)
+			return n, 0, roadDone
+		}
+	}
+}
+
+// readNowait reads behind the first n bytes what the page cache has.
+func (f *File) readNowait(op *operation, n int) (int, syscall.Errno) {
+	off := op.off
+	if off != offCurrent {
+		off += int64(n)
+	}
+	if op.vec == nil {
+		p := op.buf[n:]
+		return sysio.PreadNowait(f.fd, p[:min(len(p), maxTransfer)], off)
+	}
+	var room [16][]byte
+	vec := room[:0]
+	op.pieces(n, op.want()-n, func(p []byte) {
+		if len(vec) < maxIovecs {
+			vec = append(vec, p)
+		}
+	})
+	m, err := unix.Preadv2(f.fd, vec, off, unix.RWF_NOWAIT)
+	if err != nil {
+		errno, _ := err.(syscall.Errno)
+		return 0, errno
+	}
+	return m, 0
+}
+
+// probeDirect makes the first transfer of an O_DIRECT file on this volume a question: where
+// RWF_NOWAIT is unknown, a ring would block kernel threads. The transfer counts.
+func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road) {
+	if op.vec != nil {
+		return 0, 0, roadRing
+	}
+	call := sysio.PwriteNowait
+	if op.code.reads() {
+		call = sysio.PreadNowait
+	}
+	p := op.buf[:min(len(op.buf), sysio.RawMax)]
+	n, errno = call(f.fd, p, op.off)
+	switch {
+	case errno == syscall.EOPNOTSUPP || errno == syscall.ENOSYS:
+		f.volume.nowait.Store(no)
+		return 0, 0, roadBlocking
+	case errno == 0 || errno == syscall.EAGAIN:
+		f.volume.nowait.Store(yes)
+		if errno == 0 && (n == 0 || n == len(op.buf) || op.once) {
+			return n, 0, roadDone
+		}
+		return n, 0, roadRing
+	}
+	return 0, 0, roadRing
+}
+
+// inMemory reports whether the file's file system has no device behind it.
+func (f *File) inMemory() bool {
+	a := f.volume.memory.Load()
+	if a == unknown {
+		a = no
+		var st unix.Statfs_t
+		if unix.Fstatfs(f.fd, &st) == nil {
+			switch int64(st.Type) {
+			case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC, unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC:
+				a = yes
+			}
+		}
+		f.volume.memory.Store(a)
+	}
+	return a == yes
+}
+
+// blockingRoadHelps reports whether an operation that failed on a ring with errno may succeed as a
+// system call: the kernel or the file system does not know it, not in this form, or there is a
+// shortage that a ring does not wait for. If it fails there too, that error is the right one.
+func blockingRoadHelps(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EAGAIN, syscall.EINTR, syscall.ECANCELED:
+		return true
+	}
+	return false
+}
+
+// blockingCall carries op out by system calls that hold the thread, behind the first n bytes. The
+// error is what the caller of File gets.
+func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
+	var call func() error
+	switch op.code {
+	case opReadv, opWritev:
+		return f.vectorBlocking(op, n, word)
+	case opFsync:
+		return 0, f.os.Sync()
+	case opFdatasync:
+		call = func() error { return unix.Fdatasync(f.fd) }
+	case opAllocate:
+		call = func() error { return unix.Fallocate(f.fd, op.arg, op.off, op.length) }
+	case opPrefetch:
+		call = func() error { return unix.Fadvise(f.fd, op.off, op.length, unix.FADV_WILLNEED) }
+	default:
+		return f.transferBlocking(op, n)
+	}
+	for {
+		err := call()
+		if err != syscall.EINTR {
+			return 0, f.wrap(word, err)
+		}
+	}
+}
+
+// vectorBlocking is blockingCall for several buffers.
+func (f *File) vectorBlocking(op *operation, n int, word string) (int, error) {
+	call := unix.Pwritev
+	if op.code.reads() {
+		call = unix.Preadv
+	}
+	for total := op.want(); n < total; {
+		var room [16][]byte
+		vec := room[:0]
+		op.pieces(n, total-n, func(p []byte) {
+			if len(vec) < maxIovecs {
+				vec = append(vec, p)
+			}
+		})
+		m, err := call(f.fd, vec, op.off+int64(n))
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return n, f.wrap(word, err)
+		case m == 0:
+			return n, f.outcome(op.code, word, n, int64(total), 0, notCancelled, nil)
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+// Alignment is what O_DIRECT asks of transfers on a file.
+type Alignment struct {
+	Memory int // of a buffer's address, in bytes
+	Offset int // of a transfer's offset and length, in bytes
+	// Reported tells that the kernel named these values (statx(2) with STATX_DIOALIGN, Linux 6.1).
+	// Otherwise they are 4096, which suits nearly all devices.
+	Reported bool
+}
+
+// DirectAlign returns what transfers on this file must look like if it is opened with O_DIRECT.
+// The error matches errors.ErrUnsupported if the file cannot be opened so.
+func (f *File) DirectAlign() (Alignment, error) {
+	if err := f.begin("statx"); err != nil {
+		return Alignment{}, err
+	}
+	defer f.end()
+	var st unix.Statx_t
+	err := unix.Statx(f.fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
+	if err != nil || st.Mask&unix.STATX_DIOALIGN == 0 {
+		return Alignment{Memory: 4096, Offset: 4096}, nil
+	}
+	if st.Dio_mem_align == 0 || st.Dio_offset_align == 0 {
+		return Alignment{}, f.wrap("statx", syscall.EOPNOTSUPP)
+	}
+	return Alignment{Memory: int(st.Dio_mem_align), Offset: int(st.Dio_offset_align), Reported: true}, nil
+}
+
+// uringForbidden returns why io_uring must not even be tried, nil if it may be.
+func uringForbidden() *UnavailableError {
+	if runtime.GOOS == "android" {
+		return &UnavailableError{Op: "android", Err: syscall.EPERM,
+			Hint: "Android kills programs that try io_uring, so it is not tried"}
+	}
+	return nil
+}
+
+// readFacts reads what explains a refused io_uring.
+func readFacts() systemFacts {
+	facts := systemFacts{uringDisabled: -1, release: "unknown", memlock: "unknown"}
+	if b, err := os.ReadFile("/proc/sys/kernel/io_uring_disabled"); err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			facts.uringDisabled = n
+		}
+	}
+	var uts unix.Utsname
+	if unix.Uname(&uts) == nil {
+		facts.release = unix.ByteSliceToString(uts.Release[:])
+	}
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &lim) == nil {
+		facts.memlock = "unlimited"
+		if lim.Cur != unix.RLIM_INFINITY {
+			facts.memlock = strconv.FormatUint(uint64(lim.Cur), 10) + " bytes"
+		}
+	}
+	return facts
+}

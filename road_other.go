@@ -1,0 +1,54 @@
+//go:build !linux
+
+package ringfile
+
+import (
+	"errors"
+	"runtime"
+	"syscall"
+)
+
+// classify finds out what the file is. On this system all operations take the blocking road.
+func (f *File) classify() {
+	if st, err := f.os.Stat(); err == nil && st.Mode().IsRegular() {
+		f.class = classDisk
+	}
+}
+
+func (f *File) tryInline(op *operation) (int, syscall.Errno, road) { return 0, 0, roadBlocking }
+
+func blockingRoadHelps(syscall.Errno) bool { return false }
+
+func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
+	switch op.code {
+	case opRead, opWrite, opReadv, opWritev:
+		return f.transferBlocking(op, n)
+	case opFsync, opFdatasync:
+		return 0, f.os.Sync()
+	case opPrefetch:
+		return 0, nil // a hint
+	}
+	return 0, f.wrap(word, errors.ErrUnsupported)
+}
+
+// Alignment is what O_DIRECT asks of transfers on a file, where there is O_DIRECT.
+type Alignment struct {
+	Memory   int // of a buffer's address, in bytes
+	Offset   int // of a transfer's offset and length, in bytes
+	Reported bool
+}
+
+// DirectAlign returns 4096 bytes: this system reports nothing.
+func (f *File) DirectAlign() (Alignment, error) {
+	if err := f.begin("statx"); err != nil {
+		return Alignment{}, err
+	}
+	defer f.end()
+	return Alignment{Memory: 4096, Offset: 4096}, nil
+}
+
+func uringForbidden() *UnavailableError {
+	return &UnavailableError{Op: runtime.GOOS, Err: errors.ErrUnsupported, Hint: "io_uring exists on Linux only"}
+}
+
+func openRing(e *Engine) (*ring, *UnavailableError) { return nil, uringForbidden() }

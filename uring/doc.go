@@ -1,0 +1,53 @@
+// Package uring is a pure-Go interface to io_uring(7) for everything that concerns files: the
+// counterpart of liburing, without cgo. It has no goroutines, no locks and no policy; package
+// ringfile has those.
+//
+// # How it maps to liburing
+//
+//	io_uring_queue_init_params       New
+//	io_uring_queue_exit              Ring.Close
+//	io_uring_get_sqe                 Ring.GetSQE
+//	io_uring_prep_*                  SQE.Prep*
+//	io_uring_sqe_set_data64          SQE.SetUserData
+//	io_uring_sqe_set_flags           SQE.SetFlags
+//	io_uring_submit                  Ring.Submit
+//	io_uring_submit_and_wait         Ring.SubmitAndWait
+//	io_uring_wait_cqe                Ring.WaitCQE
+//	io_uring_wait_cqes               Ring.WaitCQEs
+//	io_uring_peek_cqe                Ring.PeekCQE
+//	io_uring_peek_batch_cqe          Ring.PeekBatch
+//	io_uring_cqe_get_data64          CQE.UserData
+//	io_uring_cqe_seen                Ring.CQESeen
+//	io_uring_cq_advance              Ring.AdvanceCQ
+//	io_uring_sqring_wait             Ring.WaitSQ
+//	io_uring_enter                   Ring.Enter, Ring.EnterTimeout
+//	io_uring_register_*              Ring.Register*
+//	io_uring_get_probe_ring          Ring.Probe
+//
+// # Two halves
+//
+// A ring has a submission half ([Ring.GetSQE], [Ring.Flush], [Ring.SQSpaceLeft]) and a completion
+// half ([Ring.CopyCQEs], [Ring.AdvanceCQ] and the peeks). Each half belongs to one goroutine at a
+// time, and these may be two different ones; whoever shares a half between goroutines brings a lock
+// for it. [Ring.Enter] and what only looks ([Ring.SQReady], [Ring.CQReady], [Ring.CQOverflow],
+// [Ring.NeedWakeup]) may be called by any goroutine at any time. The calls that use both halves
+// (Submit, SubmitAndWait, WaitCQE and so on) are for programs that drive a ring from one goroutine.
+// After [Ring.Close] nothing may be called except what its comment says.
+//
+// # Who owns the memory
+//
+// An [SQE] belongs to the ring. It may be written from GetSQE until Flush or Submit, and not after.
+//
+// What an entry points at belongs to the kernel from submission until the completion (the last one,
+// without [CQEMore]): buffers, vectors, paths, timespecs, results. The entry holds the address as a
+// number, which the garbage collector does not see, so the caller keeps a pointer to that memory
+// until then, reads nothing the kernel writes and writes nothing that the kernel reads. The memory
+// does not move meanwhile: the Prep methods make what they are given escape to the heap, and Go's
+// heap does not move. The race detector does not see what the kernel reads and writes.
+//
+// # Kernels
+//
+// Linux 5.10 and newer; what a kernel has is probed, see [Config], [Ring.Features] and [Ring.Probe].
+// On other systems the package compiles, and [New] returns an error that wraps
+// [errors.ErrUnsupported].
+package uring
