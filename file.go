@@ -3,7 +3,9 @@ package ringfile
 import (
 	"io"
 	"io/fs"
+	"math"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -182,15 +184,24 @@ func (e *Engine) ReadFile(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	// A file in /proc says it is empty, and any file may grow: the size is a first guess.
-	size := 0
+	var size int64
 	if st, err := f.os.Stat(); err == nil {
-		if n := st.Size(); int64(int(n)) == n {
-			size = int(n)
-		}
+		size = st.Size()
 	}
-	data := make([]byte, 0, max(size+1, 512))
+	return readFileContents(size, f.Read)
+}
+
+// readFileContents reads until io.EOF what is thought to be size bytes.
+func readFileContents(size int64, read func([]byte) (int, error)) ([]byte, error) {
+	// Files that claim to be empty, as in /proc, may refuse small reads or answer them wrongly.
+	const minRead = 512
+	room := minRead
+	if size < math.MaxInt {
+		room = max(room, int(size)+1) // one more, to find the end
+	}
+	data := make([]byte, 0, room)
 	for {
-		n, err := f.Read(data[len(data):cap(data)])
+		n, err := read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if err != nil {
 			if err == io.EOF {
@@ -198,8 +209,8 @@ func (e *Engine) ReadFile(name string) ([]byte, error) {
 			}
 			return data, err
 		}
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
+		if left := cap(data) - len(data); left == 0 || size == 0 && left < minRead {
+			data = slices.Grow(data, max(minRead, left+1))
 		}
 	}
 }

@@ -21,7 +21,7 @@ type limiter struct {
 	state atomic.Uint64
 
 	mu    sync.Mutex
-	queue []*turn // those that wait, first come, first served
+	queue queue[*turn] // those that wait
 }
 
 // turn is the place of one caller in the queue.
@@ -80,7 +80,7 @@ func (l *limiter) acquireSlow(ctx context.Context) error {
 		}
 	}
 	t := turns.Get().(*turn)
-	l.queue = append(l.queue, t)
+	l.queue.push(t)
 	l.mu.Unlock()
 
 	defer turns.Put(t)
@@ -114,14 +114,11 @@ func (l *limiter) leave(t *turn, gain uint64) bool {
 	if gain > 0 && running(l.state.Load()) >= l.hard {
 		return false
 	}
-	for i, q := range l.queue {
-		if q == t {
-			l.queue = append(l.queue[:i], l.queue[i+1:]...)
-			l.state.Add(gain - oneWaiting)
-			return true
-		}
+	if !l.queue.remove(t) {
+		return false
 	}
-	return false
+	l.state.Add(gain - oneWaiting)
+	return true
 }
 
 // release gives the place back, to the caller that has waited longest if there is one.
@@ -139,17 +136,14 @@ func (l *limiter) release() {
 	defer l.mu.Unlock()
 	for {
 		s := l.state.Load()
-		if len(l.queue) == 0 || running(s) > l.soft {
+		if l.queue.len() == 0 || running(s) > l.soft {
 			if l.state.CompareAndSwap(s, s-oneRunning) {
 				return
 			}
 			continue
 		}
-		t := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		l.state.Add(^uint64(oneWaiting - 1))
-		t.granted <- struct{}{}
+		l.state.Add(^uint64(oneWaiting - 1)) // minus one
+		l.queue.pop().granted <- struct{}{}
 		return
 	}
 }

@@ -45,7 +45,7 @@ type ring struct {
 	mu      sync.Mutex // the submission side:
 	stance  stance
 	free    []*request
-	waiting []chan *request       // callers for whom no slot was free, first come, first served
+	waiting queue[chan *request]  // callers for whom no slot was free
 	cancels uint32                // cancellations whose completion is due
 	closed  bool                  // takes no more requests
 	broken  atomic.Pointer[error] // io_uring_enter failed for good
@@ -90,7 +90,7 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 // the completion queue.
 func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <-chan struct{}) (req *request, lead bool) {
 	r.mu.Lock()
-	if len(r.free) == 0 || len(r.waiting) > 0 {
+	if len(r.free) == 0 || r.waiting.len() > 0 {
 		if req = r.awaitSlot(stop, late); req == nil {
 			return nil, false
 		}
@@ -178,10 +178,11 @@ func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
 		r.mu.Unlock()
 		return nil
 	}
-	hand := make(chan *request, 1)
-	r.waiting = append(r.waiting, hand)
+	hand := hands.Get().(chan *request)
+	r.waiting.push(hand)
 	r.stats.slotWaits++
 	r.mu.Unlock()
+	defer hands.Put(hand)
 	select {
 	case req := <-hand:
 		r.mu.Lock()
@@ -190,17 +191,16 @@ func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
 	case <-late:
 	}
 	r.mu.Lock()
-	for i, h := range r.waiting {
-		if h == hand {
-			r.waiting = append(r.waiting[:i], r.waiting[i+1:]...)
-			r.mu.Unlock()
-			return nil
-		}
-	}
+	left := r.waiting.remove(hand)
 	r.mu.Unlock()
-	r.release(<-hand) // handed over in the meantime
+	if !left {
+		r.release(<-hand) // handed over in the meantime
+	}
 	return nil
 }
+
+// hands are the channels, of one element, through which slots are handed over.
+var hands = sync.Pool{New: func() any { return make(chan *request, 1) }}
 
 // release ends a request's life: what it referred to is forgotten, later completions with its
 // user_data are no longer its own, and the slot goes to the caller that has waited longest.
@@ -211,11 +211,8 @@ func (r *ring) release(req *request) {
 	req.promise, req.bounce = nil, nil
 	req.phase.Store(uint32(idle))
 	req.gen.Add(1)
-	if len(r.waiting) > 0 {
-		hand := r.waiting[0]
-		r.waiting[0] = nil
-		r.waiting = r.waiting[1:]
-		hand <- req
+	if r.waiting.len() > 0 {
+		r.waiting.pop() <- req
 	} else {
 		r.free = append(r.free, req)
 	}

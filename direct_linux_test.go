@@ -1,0 +1,5 @@
+package ringfile_test
+
+import "syscall"
+
+const oDirect = syscall.O_DIRECT

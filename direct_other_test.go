@@ -1,0 +1,5 @@
+//go:build !linux
+
+package ringfile_test
+
+const oDirect = 0

@@ -1,0 +1,95 @@
+package ringfile_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/testutil"
+)
+
+// TestMain runs the tests and then looks for what they left behind: descriptors and goroutines.
+func TestMain(m *testing.M) {
+	if child := os.Getenv("RINGFILE_TEST_CHILD"); child != "" {
+		os.Exit(children[child]())
+	}
+	if err := ringfile.Available(); err != nil {
+		fmt.Println("backend: blocking:", err)
+	} else {
+		fmt.Println("backend: uring")
+	}
+	before := testutil.OpenDescriptors()
+	code := m.Run()
+	if code == 0 {
+		code = checkLeaks(before)
+	}
+	os.Exit(code)
+}
+
+// checkLeaks waits for what ends by itself and reports the rest.
+func checkLeaks(before []string) int {
+	var fds []string
+	var stacks string
+	for range 50 {
+		runtime.GC()
+		fds = fds[:0]
+		for _, fd := range testutil.OpenDescriptors() {
+			known := false
+			for _, b := range before {
+				known = known || b == fd
+			}
+			// The runtime's own.
+			if !known && !strings.Contains(fd, "anon_inode:[event") {
+				fds = append(fds, fd)
+			}
+		}
+		buf := make([]byte, 4<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		if len(fds) == 0 && reapers(stacks) <= defaultRings() {
+			return 0
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	fmt.Printf("left behind: descriptors %q, %d reapers\n%s\n", fds, reapers(stacks), stacks)
+	return 1
+}
+
+func reapers(stacks string) int { return strings.Count(stacks, ".(*ring).reaper(") }
+
+func defaultRings() int {
+	e, err := ringfile.Default()
+	if err != nil {
+		return 0
+	}
+	return e.Stats().Rings
+}
+
+// children are what the test binary does when a test runs it again, by RINGFILE_TEST_CHILD.
+var children = map[string]func() int{}
+
+// roads runs test on an engine of each backend that there is.
+func roads(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
+	t.Helper()
+	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
+		t.Run(b.String(), func(t *testing.T) {
+			t.Setenv("RINGFILE_BACKEND", b.String())
+			e, err := ringfile.New(c)
+			if err != nil {
+				t.Skipf("no %s backend: %v", b, err)
+			}
+			defer testutil.Watchdog(t, 2*time.Minute+testutil.StressTime(t))()
+			test(t, e)
+			if err := e.Close(); err != nil {
+				t.Errorf("Engine.Close: %v", err)
+			}
+			s := e.Stats()
+			if s.InFlight != 0 || s.Strays != 0 || s.Broken != 0 || s.BlockingCalls != 0 {
+				t.Errorf("left behind or lost: %+v", s)
+			}
+		})
+	}
+}
