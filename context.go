@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -157,8 +158,8 @@ func (u *until) lock(mu *sync.Mutex) error {
 	return nil
 }
 
-// transferUntil moves data at off, or at the position if off is offCurrent and the operation a
-// write, until it is done or ctx or the deadline ends.
+// transferUntil moves data at off, or appends it if off is offCurrent, until it is done or ctx or
+// the deadline ends.
 func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][]byte, off int64, word string) (n int, err error) {
 	u := f.until(ctx, code)
 	if err, _ := u.err(); err != nil {
@@ -297,11 +298,11 @@ func (f *File) ownedBlocking(u *until, op *operation, b *bounce, word string) (n
 	go func() {
 		defer f.end()
 		var res result
-		if f.engine.blocking.acquire(nil); phase(state.Load()) == submitted {
-			f.engine.stats.blocking.add(1)
-			res.n, res.err = f.blockingCall(&own, 0, word)
+		var why cause
+		res.n, res.err, why = f.blockUnless(&own, 0, word, func() bool { return phase(state.Load()) == abandoned })
+		if why != notCancelled {
+			res.err = f.outcome(own.code, word, 0, 0, syscall.ECANCELED, why, nil)
 		}
-		f.engine.blocking.release()
 		if state.CompareAndSwap(uint32(submitted), uint32(completed)) {
 			done <- res
 		} else {
@@ -340,21 +341,31 @@ func (f *File) controlUntil(ctx context.Context, op *operation, word string) err
 	return err
 }
 
-// readUntil reads at the position. On disk it reads at the offset that the position has now, and
-// moves the position when that is done, so that a read that is given up leaves it alone.
+// readUntil reads at the position.
 func (f *File) readUntil(ctx context.Context, p []byte) (n int, err error) {
-	u := f.until(ctx, opRead)
+	return f.positionUntil(ctx, opRead, &f.position, p, "read")
+}
+
+// writeUntil writes at the position.
+func (f *File) writeUntil(ctx context.Context, p []byte) (n int, err error) {
+	return f.positionUntil(ctx, opWrite, f.writer(), p, "write")
+}
+
+// positionUntil moves data at the position that the file has now. It moves the position when that
+// is done, so that a transfer that is given up leaves it alone.
+func (f *File) positionUntil(ctx context.Context, code opcode, mu *sync.Mutex, p []byte, word string) (n int, err error) {
+	u := f.until(ctx, code)
 	if err, _ := u.err(); err != nil {
-		return 0, f.wrap("read", err)
+		return 0, f.wrap(word, err)
 	}
-	if err := u.lock(&f.position); err != nil {
-		return 0, f.wrap("read", err)
+	if err := u.lock(mu); err != nil {
+		return 0, f.wrap(word, err)
 	}
-	defer f.position.Unlock()
+	defer mu.Unlock()
 	if f.class == classStream {
-		return f.streamUntil(&u, opRead, p, "read")
+		return f.streamUntil(&u, code, p, word)
 	}
-	if err := f.begin("read"); err != nil {
+	if err := f.begin(word); err != nil {
 		return 0, err
 	}
 	defer f.end()
@@ -362,29 +373,17 @@ func (f *File) readUntil(ctx context.Context, p []byte) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err = f.transferUntil(ctx, opRead, p, nil, pos, "read")
+	off := pos
+	if code.writes() && f.append {
+		off = offCurrent // the kernel finds the end
+	}
+	n, err = f.transferUntil(ctx, code, p, nil, off, word)
 	if n > 0 {
-		if _, err1 := f.os.Seek(pos+int64(n), io.SeekStart); err == nil || err == io.EOF {
-			err = err1
+		if err1 := f.movePosition(&operation{code: code}, pos+int64(n)); err == nil || err == io.EOF {
+			err = err1 // a read that found something has not ended
 		}
 	}
 	return n, err
-}
-
-// writeUntil writes at the position, which the kernel moves.
-func (f *File) writeUntil(ctx context.Context, p []byte) (n int, err error) {
-	u := f.until(ctx, opWrite)
-	if err, _ := u.err(); err != nil {
-		return 0, f.wrap("write", err)
-	}
-	if err := u.lock(f.writer()); err != nil {
-		return 0, f.wrap("write", err)
-	}
-	defer f.writer().Unlock()
-	if f.class == classStream {
-		return f.streamUntil(&u, opWrite, p, "write")
-	}
-	return f.transferUntil(ctx, opWrite, p, nil, offCurrent, "write")
 }
 
 // streamUntil reads from or writes to a stream. The kernel can call such a transfer back, so it

@@ -19,7 +19,7 @@ type deadline struct {
 }
 
 // set makes t the deadline; the zero time means none. At the moment it closes passed, then calls
-// fire.
+// fire with mu held: what starts after the next set is not hit by it.
 func (d *deadline) set(t time.Time, fire func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -39,19 +39,17 @@ func (d *deadline) set(t time.Time, fire func()) {
 	wait := time.Until(t)
 	if wait <= 0 {
 		close(d.passed)
-		go fire()
+		fire()
 		return
 	}
 	turn := d.turn
 	d.timer = time.AfterFunc(wait, func() {
 		d.mu.Lock()
-		if d.turn != turn {
-			d.mu.Unlock()
-			return
+		defer d.mu.Unlock()
+		if d.turn == turn {
+			close(d.passed)
+			fire()
 		}
-		close(d.passed)
-		d.mu.Unlock()
-		fire()
 	})
 }
 

@@ -225,9 +225,10 @@ func (e *Engine) Backend() Backend {
 }
 
 // Close ends the engine: operations that start later fail with ErrEngineClosed, those in the
-// kernel are cancelled where the kernel can do that and waited for. Files stay open, for Close,
-// but move no more data. If requests are still in flight after Config.CloseTimeout it returns a
-// *CloseError and leaves their memory alone. Closing twice is not an error.
+// kernel are cancelled where the kernel can do that and waited for, as are blocking system calls.
+// Files stay open, for Close, but move no more data. If anything is still in flight after
+// Config.CloseTimeout it returns a *CloseError and leaves its memory alone. Closing twice is not an
+// error.
 //
 // The default engine is never closed by the package.
 func (e *Engine) Close() error {
@@ -244,6 +245,7 @@ func (e *Engine) Close() error {
 	for _, r := range e.rings {
 		left += r.close(time.Until(deadline))
 	}
+	left += e.blocking.drain(time.Until(deadline))
 	if left > 0 {
 		return &CloseError{InFlight: left}
 	}

@@ -368,11 +368,11 @@ func (f *Future[T]) published(req *request, id uint64) {
 // goroutine of its own.
 func (f *Future[T]) runBlocking(n int) {
 	file := f.op.file
-	if f.cancelled() {
-		f.finish(n, syscall.ECANCELED, byCaller, nil)
+	n, err, why := file.blockUnless(&f.op, n, f.word, f.cancelled)
+	if why != notCancelled {
+		f.finish(n, syscall.ECANCELED, why, nil)
 		return
 	}
-	n, err := file.block(&f.op, n, f.word)
 	switch err {
 	case nil, io.EOF:
 		f.finish(n, 0, notCancelled, nil)

@@ -150,3 +150,14 @@ func (l *limiter) release() {
 
 // holders reports how many calls hold a place now.
 func (l *limiter) holders() int { return int(running(l.state.Load())) }
+
+// drain waits until no call holds a place or waits for one, or limit has passed, and returns how
+// many still do.
+func (l *limiter) drain(limit time.Duration) int {
+	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		s := l.state.Load()
+		if left := int(running(s) + waiting(s)); left == 0 || time.Now().After(end) {
+			return left
+		}
+	}
+}

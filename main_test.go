@@ -81,7 +81,7 @@ func roads(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.
 			if err != nil {
 				t.Skipf("no %s backend: %v", b, err)
 			}
-			defer testutil.Watchdog(t, 2*time.Minute+testutil.StressTime(t))()
+			defer testutil.Watchdog(t, time.Minute+testutil.StressTime(t))()
 			test(t, e)
 			if err := e.Close(); err != nil {
 				t.Errorf("Engine.Close: %v", err)

@@ -51,7 +51,8 @@ type ring struct {
 	broken  atomic.Pointer[error] // io_uring_enter failed for good
 	stats   ringStats
 
-	inFlight atomic.Int32 // requests published and not completed
+	inFlight   atomic.Int32 // requests published and not completed
+	submitters atomic.Int32 // callers that are submitting
 
 	cqes [64]uring.CQE // the watcher's
 
@@ -133,11 +134,9 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 			r.mu.Unlock()
 			return req, false
 		}
-		r.mu.Unlock()
-		r.submit()
+		r.submitAndUnlock()
 	case asleep:
-		r.mu.Unlock()
-		r.submit()
+		r.submitAndUnlock()
 	}
 	return req, false
 }
@@ -219,8 +218,15 @@ func (r *ring) release(req *request) {
 	r.mu.Unlock()
 }
 
-// submit hands everything that is queued to the kernel, without waiting for completions.
-func (r *ring) submit() { r.enter(0) }
+// submitAndUnlock hands everything that is queued to the kernel, without waiting for completions.
+// mu is held at the call. Somebody else's call may have taken it all already, so that it can even
+// be complete: the ring stays open until submitters is zero.
+func (r *ring) submitAndUnlock() {
+	r.submitters.Add(1)
+	r.mu.Unlock()
+	r.enter(0)
+	r.submitters.Add(-1)
+}
 
 // lead waits, in the place of the reaper, until req is complete: the caller is alone, and one
 // system call both submits its request and waits for it. Then it hands the watch over to the
@@ -444,9 +450,8 @@ func (r *ring) cancel(req *request, id uint64, why cause) {
 	sqe.PrepCancel64(id, 0)
 	sqe.UserData = idCancel
 	r.u.Flush()
-	r.mu.Unlock()
 	r.engine.stats.cancels.add(1)
-	r.submit()
+	r.submitAndUnlock()
 }
 
 // cancelFile cancels the requests of f that match, on behalf of why.
@@ -503,6 +508,9 @@ func (r *ring) close(limit time.Duration) int {
 	} // else whoever watches sees closed: the reaper ends, a leader wakes it for that
 	r.mu.Unlock()
 	<-r.stopped
+	for r.submitters.Load() > 0 {
+		time.Sleep(10 * time.Microsecond) // they are not waiting for anything
+	}
 	if err := r.u.Close(); err != nil {
 		r.breakDown(err)
 	}
