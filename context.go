@@ -116,7 +116,7 @@ func (f *File) polledUntil(ctx context.Context, word string, set func(*os.File, 
 	return n, err
 }
 
-// until is what ends a wait early: a context, which may be nil, and a deadline.
+// until is what ends a wait early: a context and a deadline.
 type until struct {
 	ctx  context.Context
 	stop <-chan struct{} // of ctx
@@ -124,33 +124,29 @@ type until struct {
 }
 
 func (f *File) until(ctx context.Context, code opcode) until {
-	u := until{ctx: ctx, late: f.deadlineOf(code).late()}
-	if ctx != nil {
-		u.stop = ctx.Done()
-	}
-	return u
+	return until{ctx: ctx, stop: ctx.Done(), late: f.deadlineOf(code).late()}
 }
 
 // err returns the reason if the wait has ended, and who ended it.
-func (u *until) err() (error, cause) {
+func (u *until) err() (cause, error) {
 	select {
 	case <-u.stop:
-		return context.Cause(u.ctx), byCaller
+		return byCaller, context.Cause(u.ctx)
 	default:
 	}
 	select {
 	case <-u.late:
-		return os.ErrDeadlineExceeded, byDeadline
+		return byDeadline, os.ErrDeadlineExceeded
 	default:
 	}
-	return nil, notCancelled
+	return notCancelled, nil
 }
 
 // lock takes mu unless u ends first. Two calls that use the position of one file, one of them with
 // a context: rare enough for asking now and then.
 func (u *until) lock(mu *sync.Mutex) error {
 	for pause := 50 * time.Microsecond; !mu.TryLock(); pause = min(2*pause, 5*time.Millisecond) {
-		if err, _ := u.err(); err != nil {
+		if _, err := u.err(); err != nil {
 			return err
 		}
 		time.Sleep(pause)
@@ -162,7 +158,7 @@ func (u *until) lock(mu *sync.Mutex) error {
 // the deadline ends.
 func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][]byte, off int64, word string) (n int, err error) {
 	u := f.until(ctx, code)
-	if err, _ := u.err(); err != nil {
+	if _, err := u.err(); err != nil {
 		return 0, f.wrap(word, err)
 	}
 	if err := f.begin(word); err != nil {
@@ -245,7 +241,7 @@ func (f *File) owned(u *until, op *operation, b *bounce, road road, word string)
 			if req, _ := r.start(op, 0, nil, false, u.stop, u.late); req != nil {
 				return f.ownedRing(u, r, req, op, b, word)
 			}
-			if err, _ := u.err(); err != nil {
+			if _, err := u.err(); err != nil {
 				b.release()
 				return 0, true, f.wrap(word, err)
 			}
@@ -263,7 +259,7 @@ func (f *File) ownedRing(u *until, r *ring, req *request, op *operation, b *boun
 		left = true
 	}
 	if left {
-		err, why := u.err()
+		why, err := u.err()
 		id := r.slab.id(req)
 		req.bounce = b
 		f.life.share()
@@ -299,7 +295,7 @@ func (f *File) ownedBlocking(u *until, op *operation, b *bounce, word string) (n
 		defer f.end()
 		var res result
 		var why cause
-		res.n, res.err, why = f.blockUnless(&own, 0, word, func() bool { return phase(state.Load()) == abandoned })
+		res.n, why, res.err = f.blockUnless(&own, 0, word, func() bool { return phase(state.Load()) == abandoned })
 		if why != notCancelled {
 			res.err = f.outcome(own.code, word, 0, 0, syscall.ECANCELED, why, nil)
 		}
@@ -316,7 +312,7 @@ func (f *File) ownedBlocking(u *until, op *operation, b *bounce, word string) (n
 	case <-u.late:
 	}
 	if state.CompareAndSwap(uint32(submitted), uint32(abandoned)) {
-		err, _ := u.err()
+		_, err := u.err()
 		return 0, true, f.wrap(word, err)
 	}
 	res := <-done
@@ -329,7 +325,7 @@ func (f *File) controlUntil(ctx context.Context, op *operation, word string) err
 		return fs.ErrInvalid
 	}
 	u := f.until(ctx, op.code)
-	if err, _ := u.err(); err != nil {
+	if _, err := u.err(); err != nil {
 		return f.wrap(word, err)
 	}
 	if err := f.begin(word); err != nil {
@@ -355,7 +351,7 @@ func (f *File) writeUntil(ctx context.Context, p []byte) (n int, err error) {
 // is done, so that a transfer that is given up leaves it alone.
 func (f *File) positionUntil(ctx context.Context, code opcode, mu *sync.Mutex, p []byte, word string) (n int, err error) {
 	u := f.until(ctx, code)
-	if err, _ := u.err(); err != nil {
+	if _, err := u.err(); err != nil {
 		return 0, f.wrap(word, err)
 	}
 	if err := u.lock(mu); err != nil {
@@ -397,7 +393,7 @@ func (f *File) streamUntil(u *until, code opcode, p []byte, word string) (n int,
 	r := f.engine.pick()
 	req, _ := r.start(&op, 0, nil, false, u.stop, u.late)
 	if req == nil {
-		if err, _ := u.err(); err != nil {
+		if _, err := u.err(); err != nil {
 			return 0, f.wrap(word, err)
 		}
 		return f.blockingCall(&op, 0, word)
@@ -406,12 +402,12 @@ func (f *File) streamUntil(u *until, code opcode, p []byte, word string) (n int,
 	select {
 	case <-req.done:
 	case <-u.stop:
-		reason, _ = u.err()
+		_, reason = u.err()
 	case <-u.late:
-		reason, _ = u.err()
+		_, reason = u.err()
 	}
 	if reason != nil {
-		_, why := u.err()
+		why, _ := u.err()
 		r.cancel(req, r.slab.id(req), why)
 		<-req.done
 	}

@@ -1,6 +1,7 @@
 package ringfile
 
 import (
+	"context"
 	"io"
 	"io/fs"
 	"math"
@@ -142,7 +143,7 @@ func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error
 	if e.closed.Load() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrEngineClosed}
 	}
-	e.blocking.acquire(nil)
+	e.blocking.acquire()
 	f, err := os.OpenFile(name, flag, perm)
 	e.blocking.release()
 	if err != nil {
@@ -156,7 +157,7 @@ func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	if e.closed.Load() {
 		return nil, &fs.PathError{Op: "createtemp", Path: pattern, Err: ErrEngineClosed}
 	}
-	e.blocking.acquire(nil)
+	e.blocking.acquire()
 	f, err := os.CreateTemp(dir, pattern)
 	e.blocking.release()
 	if err != nil {
@@ -340,7 +341,7 @@ func (f *File) movePosition(op *operation, pos int64) error {
 func (f *File) block(op *operation, n int, word string) (int, error) {
 	f.engine.stats.blocking.add(1)
 	if f.class != classStream {
-		f.engine.blocking.acquire(nil)
+		f.engine.blocking.acquire()
 		defer f.engine.blocking.release()
 	}
 	return f.blockingCall(op, n, word)
@@ -348,22 +349,22 @@ func (f *File) block(op *operation, n int, word string) (int, error) {
 
 // blockUnless is block for an operation that may be given up while it waits for its place: the
 // cause says by whom, and then nothing has been done.
-func (f *File) blockUnless(op *operation, n int, word string, givenUp func() bool) (int, error, cause) {
+func (f *File) blockUnless(op *operation, n int, word string, givenUp func() bool) (int, cause, error) {
 	if f.class != classStream {
-		f.engine.blocking.acquire(nil)
+		f.engine.blocking.acquire()
 		defer f.engine.blocking.release()
 	}
 	switch {
 	case givenUp():
-		return n, nil, byCaller
+		return n, byCaller, nil
 	case f.life.closed():
-		return n, nil, byFileClose
+		return n, byFileClose, nil
 	case f.engine.closed.Load():
-		return n, nil, byEngineClose
+		return n, byEngineClose, nil
 	}
 	f.engine.stats.blocking.add(1)
 	n, err := f.blockingCall(op, n, word)
-	return n, err, notCancelled
+	return n, notCancelled, err
 }
 
 // due returns how many bytes op must have moved not to have ended early. One that is content with
@@ -390,7 +391,7 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 		return 0, nil
 	}
 	if f.readBy.armed.Load() {
-		return f.transferUntil(nil, opRead, p, nil, off, "read")
+		return f.transferUntil(context.Background(), opRead, p, nil, off, "read")
 	}
 	if err := f.begin("read"); err != nil {
 		return 0, err
@@ -415,7 +416,7 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 		return 0, nil
 	}
 	if f.writeBy.armed.Load() {
-		return f.transferUntil(nil, opWrite, p, nil, off, "write")
+		return f.transferUntil(context.Background(), opWrite, p, nil, off, "write")
 	}
 	if err := f.begin("write"); err != nil {
 		return 0, err
@@ -451,7 +452,7 @@ func (f *File) vectored(code opcode, vec [][]byte, off int64, word string) (n in
 		return 0, nil
 	}
 	if f.deadlineOf(code).armed.Load() {
-		return f.transferUntil(nil, code, nil, vec, off, word)
+		return f.transferUntil(context.Background(), code, nil, vec, off, word)
 	}
 	if err := f.begin(word); err != nil {
 		return 0, err
@@ -471,7 +472,7 @@ func (f *File) Read(p []byte) (n int, err error) {
 		return f.os.Read(p)
 	}
 	if f.readBy.armed.Load() {
-		return f.readUntil(nil, p)
+		return f.readUntil(context.Background(), p)
 	}
 	f.position.Lock()
 	defer f.position.Unlock()
@@ -493,7 +494,7 @@ func (f *File) Write(p []byte) (n int, err error) {
 		return f.os.Write(p)
 	}
 	if f.writeBy.armed.Load() {
-		return f.writeUntil(nil, p)
+		return f.writeUntil(context.Background(), p)
 	}
 	mu := f.writer()
 	mu.Lock()
@@ -536,7 +537,7 @@ func (f *File) sync(code opcode) error {
 		return f.os.Sync()
 	}
 	if f.writeBy.armed.Load() {
-		return f.controlUntil(nil, &operation{code: code, file: f}, "sync")
+		return f.controlUntil(context.Background(), &operation{code: code, file: f}, "sync")
 	}
 	return f.control(&operation{code: code, file: f}, "sync")
 }

@@ -368,7 +368,7 @@ func (f *Future[T]) published(req *request, id uint64) {
 // goroutine of its own.
 func (f *Future[T]) runBlocking(n int) {
 	file := f.op.file
-	n, err, why := file.blockUnless(&f.op, n, f.word, f.cancelled)
+	n, why, err := file.blockUnless(&f.op, n, f.word, f.cancelled)
 	if why != notCancelled {
 		f.finish(n, syscall.ECANCELED, why, nil)
 		return

@@ -1,7 +1,6 @@
 package ringfile
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,24 +47,21 @@ func newLimiter(soft, hard int) *limiter {
 func running(state uint64) uint32 { return uint32(state) }
 func waiting(state uint64) uint32 { return uint32(state >> 32) }
 
-// acquire waits for a place. It fails only with the error of ctx; a nil ctx never ends.
-func (l *limiter) acquire(ctx context.Context) error {
+// acquire waits for a place.
+func (l *limiter) acquire() {
 	for {
 		s := l.state.Load()
 		if waiting(s) > 0 || running(s) >= l.soft {
-			return l.acquireSlow(ctx)
+			l.acquireSlow()
+			return
 		}
 		if l.state.CompareAndSwap(s, s+oneRunning) {
-			return nil
+			return
 		}
 	}
 }
 
-func (l *limiter) acquireSlow(ctx context.Context) error {
-	var done <-chan struct{}
-	if ctx != nil {
-		done = ctx.Done()
-	}
+func (l *limiter) acquireSlow() {
 	l.mu.Lock()
 	for {
 		// Under mu nobody else queues or is granted a place, but the fast paths still run.
@@ -73,7 +69,7 @@ func (l *limiter) acquireSlow(ctx context.Context) error {
 		if waiting(s) == 0 && running(s) < l.soft {
 			if l.state.CompareAndSwap(s, s+oneRunning) {
 				l.mu.Unlock()
-				return nil
+				return
 			}
 		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
 			break
@@ -89,35 +85,25 @@ func (l *limiter) acquireSlow(ctx context.Context) error {
 	for {
 		select {
 		case <-t.granted:
-			return nil
-		case <-done:
-			if l.leave(t, 0) {
-				return context.Cause(ctx)
-			}
-			<-t.granted
-			l.release()
-			return context.Cause(ctx)
+			return
 		case <-t.timer.C:
-			if running(l.state.Load()) < l.hard && l.leave(t, oneRunning) {
-				return nil
+			if l.overtake(t) {
+				return
 			}
 			t.timer.Reset(l.patience)
 		}
 	}
 }
 
-// leave takes t out of the queue and adds gain to the state; it reports false when t has been
-// granted a place in the meantime, or the hard bound is reached.
-func (l *limiter) leave(t *turn, gain uint64) bool {
+// overtake lets t run beyond the soft bound, unless the hard one is reached or t has been granted a
+// place in the meantime.
+func (l *limiter) overtake(t *turn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if gain > 0 && running(l.state.Load()) >= l.hard {
+	if running(l.state.Load()) >= l.hard || !l.queue.remove(t) {
 		return false
 	}
-	if !l.queue.remove(t) {
-		return false
-	}
-	l.state.Add(gain - oneWaiting)
+	l.state.Add(^uint64(oneWaiting - oneRunning - 1)) // from waiting to running
 	return true
 }
 

@@ -16,7 +16,7 @@ func (f *File) enter(word string) error {
 		return err
 	}
 	if f.onDisk() {
-		f.engine.blocking.acquire(nil)
+		f.engine.blocking.acquire()
 	}
 	return nil
 }
