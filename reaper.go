@@ -303,6 +303,7 @@ func (r *ring) enter(minComplete uint32) {
 		}
 		if r.broken.Load() != nil {
 			if minComplete > 0 {
+				r.salvage()
 				time.Sleep(brokenPoll) // completions may still arrive, but nothing can wait for them
 			}
 			return
@@ -368,12 +369,17 @@ func (r *ring) complete(cqe *uring.CQE) {
 }
 
 // restart submits a request again to go on with the rest; the watcher's next call to the kernel
-// takes it along. It reports false if the request has been cancelled in the meantime.
+// takes it along. It reports false if the request has been cancelled in the meantime, or the ring
+// is broken, with the error number set.
 func (r *ring) restart(req *request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if cause(req.cause.Load()) != notCancelled {
+	switch {
+	case cause(req.cause.Load()) != notCancelled:
 		req.errno = syscall.ECANCELED
+		return false
+	case r.broken.Load() != nil:
+		req.errno = syscall.EAGAIN
 		return false
 	}
 	r.publish(req)
@@ -473,10 +479,24 @@ const brokenPoll = 10 * time.Millisecond
 
 // breakDown takes a ring out of service whose io_uring_enter failed for good, as when its
 // descriptor was closed behind our back. Requests that the kernel has taken stay what they are:
-// their completions are still looked for. New ones take the blocking road.
+// their completions are still looked for. The others, and new ones, take the blocking road.
 func (r *ring) breakDown(err error) {
 	if r.broken.CompareAndSwap(nil, &err) {
 		r.engine.stats.broken.add(1)
+	}
+}
+
+// salvage ends the requests of a broken ring that the kernel has not taken, with EAGAIN, which
+// sends them to the blocking road. Only the watcher calls it.
+func (r *ring) salvage() {
+	var ids []uint64
+	r.mu.Lock()
+	if r.submitters.Load() == 0 { // else later: somebody may still be in the kernel
+		r.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
+	}
+	r.mu.Unlock()
+	for _, id := range ids {
+		r.complete(&uring.CQE{UserData: id, Res: -int32(syscall.EAGAIN)})
 	}
 }
 

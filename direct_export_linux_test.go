@@ -1,0 +1,5 @@
+package ringfile
+
+import "syscall"
+
+const testDirect = syscall.O_DIRECT

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package ringfile
+
+const testDirect = 0
