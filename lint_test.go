@@ -1,0 +1,107 @@
+package ringfile_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestHouseRules checks what a reviewer would otherwise have to.
+func TestHouseRules(t *testing.T) {
+	if _, err := os.Stat("go.mod"); err != nil {
+		t.Skip("not in the source tree")
+	}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || strings.HasPrefix(d.Name(), ".") {
+				return filepath.SkipDir // a module of its own
+			}
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		checkFile(t, path, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkFile(t *testing.T, path string, file *ast.File) {
+	test := strings.HasSuffix(path, "_test.go")
+	for _, spec := range file.Imports {
+		name, _ := strconv.Unquote(spec.Path.Value)
+		switch {
+		case name == "unsafe" && !strings.Contains(filepath.Base(path), "_unsafe"):
+			t.Errorf("%s imports unsafe; that belongs in a file named *_unsafe*.go", path)
+		case strings.Contains(strings.Split(name, "/")[0], ".") &&
+			!strings.HasPrefix(name, "golang.org/x/sys/unix") &&
+			!strings.HasPrefix(name, "golang.org/x/sync/") &&
+			!strings.HasPrefix(name, "github.com/ringfile/ringfile"):
+			t.Errorf("%s imports %s, which is none of the two dependencies", path, name)
+		case name == "testing" && !test && !strings.HasPrefix(path, "internal"):
+			t.Errorf("%s imports testing", path)
+		}
+	}
+	// Every exported thing of the packages that users see has a comment.
+	if test || strings.HasPrefix(path, "internal") || strings.HasPrefix(path, "cmd") {
+		return
+	}
+	for _, decl := range file.Decls {
+		switch d := decl.(type) {
+		case *ast.FuncDecl:
+			if d.Name.IsExported() && d.Doc == nil && receiverExported(d) {
+				t.Errorf("%s: %s has no comment", path, d.Name.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				if ts, ok := spec.(*ast.TypeSpec); ok && ts.Name.IsExported() && d.Doc == nil && ts.Doc == nil {
+					t.Errorf("%s: type %s has no comment", path, ts.Name.Name)
+				}
+			}
+		}
+	}
+	// Atomics are typed: the functions of sync/atomic work on any word, atomic or not.
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "atomic" {
+			for _, verb := range []string{"Load", "Store", "Add", "Swap", "CompareAndSwap", "And", "Or"} {
+				if strings.HasPrefix(call.Sel.Name, verb) {
+					t.Errorf("%s uses atomic.%s; use the types of sync/atomic", path, call.Sel.Name)
+				}
+			}
+		}
+		return true
+	})
+}
+
+// receiverExported reports whether d is a function, or a method of an exported type that is not an
+// error, whose methods need no words.
+func receiverExported(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	typ := d.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	id, ok := typ.(*ast.Ident)
+	return ok && id.IsExported() && d.Name.Name != "Error"
+}
