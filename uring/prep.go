@@ -166,15 +166,15 @@ func (e *SQE) PrepFadvise(fd int, off uint64, n uint32, advice uint32) {
 	e.OpFlags = advice
 }
 
-// PrepFadvise64 is PrepFadvise with a length of 64 bits, which needs Linux 6.9. Older kernels take
-// the length as 0, up to the end of the file.
+// PrepFadvise64 is PrepFadvise with a length of 64 bits. It needs Linux 6.11; older kernels refuse it
+// with EINVAL.
 func (e *SQE) PrepFadvise64(fd int, off, n uint64, advice uint32) {
 	e.prep(OpFadvise, fd, n, 0, off)
 	e.OpFlags = advice
 }
 
 // PrepMadvise is madvise(2). The memory should be a mapping, not Go's heap. A length of more than 32
-// bits needs Linux 6.9.
+// bits needs Linux 6.11; older kernels refuse it with EINVAL.
 func (e *SQE) PrepMadvise(p []byte, advice uint32) {
 	e.prep(OpMadvise, -1, addrOfSlice(p), 0, 0)
 	if n := uint64(len(p)); n <= math.MaxUint32 {

@@ -10,7 +10,10 @@ import (
 
 // register is one io_uring_register(2). An error names the call.
 func register[T any](r *Ring, op RegisterOp, arg *T, n uint32) (int, error) {
-	res, errno := sysRegister(r.fd, op, arg, n)
+	res, errno := 0, syscall.EBADF
+	if r.fd >= 0 { // -1 is no error to the kernel: some calls need no ring
+		res, errno = sysRegister(r.fd, op, arg, n)
+	}
 	if errno != 0 {
 		return 0, os.NewSyscallError("io_uring_register "+op.String(), errno)
 	}
@@ -38,8 +41,8 @@ func (r *Ring) RegisterFilesSparse(n uint32) error {
 }
 
 // RegisterFilesTags is RegisterFiles with a tag for each slot: when a file with a tag other than 0
-// has left the table and its last request is done, a completion with the tag as user data is posted.
-// It needs FeatRsrcTags.
+// has been replaced and its last request is done, a completion with the tag as user data is posted.
+// From Linux 6.13 on, that also happens when the whole table is unregistered. It needs FeatRsrcTags.
 func (r *Ring) RegisterFilesTags(fds []int32, tags []uint64) error {
 	if len(tags) != len(fds) {
 		panic("uring: RegisterFilesTags with a different number of tags")

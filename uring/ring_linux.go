@@ -31,8 +31,13 @@ func New(c Config) (*Ring, error) {
 			return nil, os.NewSyscallError("io_uring_setup", errno)
 		}
 	}
+	return newRingFrom(fd, &p)
+}
+
+// newRingFrom makes a Ring of what io_uring_setup(2) has returned. It closes fd if it fails.
+func newRingFrom(fd int, p *Params) (*Ring, error) {
 	r := &Ring{fd: fd, enterFD: fd, waitArg: new(WaitArg)}
-	if err := r.mapMemory(&p); err != nil {
+	if err := r.mapMemory(p); err != nil {
 		return nil, errors.Join(err, closeFD(fd))
 	}
 	return r, nil
