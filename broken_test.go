@@ -12,7 +12,7 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// hookedEngine makes an engine with one ring whose io_uring_enter is hook.
+// hookedEngine makes an engine with one home ring, whose io_uring_enter is hook.
 func hookedEngine(t *testing.T, hook uring.EnterHook) *Engine {
 	t.Setenv("RINGFILE_BACKEND", "uring")
 	e, err := New(Config{Rings: 1, Depth: 64, CloseTimeout: 5 * time.Second})
@@ -20,10 +20,11 @@ func hookedEngine(t *testing.T, hook uring.EnterHook) *Engine {
 		t.Skip(err)
 	}
 	t.Cleanup(testutil.Watchdog(t, time.Minute))
-	r := e.rings[0]
-	r.mu.Lock() // nothing is in flight: nobody enters
-	r.u.SetEnterHook(hook)
-	r.mu.Unlock()
+	for _, r := range e.rings {
+		r.mu.Lock() // nothing is in flight: nobody enters
+		r.u.SetEnterHook(hook)
+		r.mu.Unlock()
+	}
 	return e
 }
 
@@ -64,7 +65,7 @@ func TestBrokenRing(t *testing.T) {
 	}
 	wg.Wait()
 	s := e.Stats()
-	if s.Broken != 1 || s.Rings != 0 || s.Ring == 0 || s.Blocking == 0 || s.InFlight != 0 {
+	if s.Broken < 1 || s.Ring == 0 || s.Blocking == 0 || s.InFlight != 0 {
 		t.Errorf("stats after the break: %+v", s)
 	}
 	if err := e.Close(); err != nil {

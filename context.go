@@ -390,13 +390,16 @@ func (f *File) streamUntil(u *until, code opcode, p []byte, word string) (n int,
 	}
 	defer f.end()
 	op := operation{code: code, once: code.reads(), file: f, buf: p, off: offCurrent}
+	if _, _, road := f.tryInline(&op); road == roadBlocking {
+		return f.block(&op, 0, word)
+	}
 	r := f.engine.pick()
 	req, _ := r.start(&op, 0, nil, false, u.stop, u.late)
 	if req == nil {
 		if _, err := u.err(); err != nil {
 			return 0, f.wrap(word, err)
 		}
-		return f.blockingCall(&op, 0, word)
+		return f.block(&op, 0, word)
 	}
 	var reason error
 	select {
@@ -414,5 +417,8 @@ func (f *File) streamUntil(u *until, code opcode, p []byte, word string) (n int,
 	n = req.n
 	errno, why := req.errno, cause(req.cause.Load())
 	r.release(req)
+	if why == notCancelled && f.raisesSIGPIPE(errno) {
+		return f.block(&op, n, word)
+	}
 	return n, f.outcome(code, word, n, f.due(&op), errno, why, reason)
 }

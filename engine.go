@@ -122,7 +122,8 @@ func (c Config) withDefaults() (Config, error) {
 // one. All methods are safe for concurrent use.
 type Engine struct {
 	config   Config
-	rings    []*ring           // empty on the blocking backend
+	homes    []*ring           // the rings that goroutines prefer; none on the blocking backend
+	rings    []*ring           // these and their solos
 	reason   *UnavailableError // why rings is empty, nil if that was asked for
 	affinity sync.Pool         // of *home: gives a P the same ring again and again
 	nextRing atomic.Uint32
@@ -162,7 +163,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e.blocking = newLimiter(limit, 4*limit)
 	e.affinity.New = func() any {
-		return &home{e.rings[int(e.nextRing.Add(1)-1)%len(e.rings)]}
+		return &home{e.homes[int(e.nextRing.Add(1)-1)%len(e.homes)]}
 	}
 	return e, nil
 }
@@ -172,18 +173,32 @@ func (e *Engine) openRings() *UnavailableError {
 	if err := uringForbidden(); err != nil {
 		return err
 	}
+	depth := e.config.Depth
 	for range e.config.Rings {
-		r, err := openRing(e)
+		home, err := e.openRing(depth)
+		for i := 0; err == nil && i < e.solos(); i++ {
+			var solo *ring
+			if solo, err = e.openRing(minDepth); err == nil {
+				home.solos = append(home.solos, solo)
+			}
+		}
 		if err != nil {
 			for _, r := range e.rings {
 				r.close(time.Second)
 			}
-			e.rings = nil
+			e.homes, e.rings = nil, nil
 			return err
 		}
-		e.rings = append(e.rings, r)
+		e.homes = append(e.homes, home)
 	}
 	return nil
+}
+
+// solos returns how many small rings each home has for goroutines that are nearly alone: one for
+// each further P that it serves, at most three.
+func (e *Engine) solos() int {
+	ps := (runtime.GOMAXPROCS(0) + e.config.Rings - 1) / e.config.Rings
+	return min(ps-1, 3)
 }
 
 var defaultEngine = sync.OnceValues(func() (*Engine, error) { return New(Config{}) })
@@ -260,6 +275,7 @@ func (e *Engine) run(op *operation, n int) (_ int, errno syscall.Errno, why caus
 	if r == nil {
 		return n, 0, notCancelled, false
 	}
+	r = r.orSolo()
 	req, lead := r.start(op, n, nil, true, nil, nil)
 	if req == nil {
 		return n, 0, notCancelled, false
@@ -275,11 +291,11 @@ func (e *Engine) run(op *operation, n int) (_ int, errno syscall.Errno, why caus
 
 // pick returns the ring for the next request of this goroutine, nil if there is none.
 func (e *Engine) pick() *ring {
-	switch len(e.rings) {
+	switch len(e.homes) {
 	case 0:
 		return nil
 	case 1:
-		return e.rings[0]
+		return e.homes[0]
 	}
 	h := e.affinity.Get().(*home)
 	r := h.ring

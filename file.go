@@ -294,7 +294,7 @@ func (f *File) perform(op *operation, word string) (int, error) {
 		} else {
 			n, errno, why, handled = f.engine.run(op, n)
 		}
-		if !handled || why == notCancelled && blockingRoadHelps(errno) {
+		if !handled || why == notCancelled && (blockingRoadHelps(errno) || f.raisesSIGPIPE(errno)) {
 			road = roadBlocking
 		} else {
 			return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
@@ -304,6 +304,12 @@ func (f *File) perform(op *operation, word string) (int, error) {
 		return f.block(op, n, word)
 	}
 	return n, f.outcome(op.code, word, n, f.due(op), errno, notCancelled, nil)
+}
+
+// raisesSIGPIPE reports whether a transfer that failed with errno on a ring must fail once more in
+// os, which then ends the program: writing to a standard output that nobody reads any more.
+func (f *File) raisesSIGPIPE(errno syscall.Errno) bool {
+	return errno == syscall.EPIPE && (f.fd == 1 || f.fd == 2)
 }
 
 // runAtPosition is Engine.run for an operation at the file position, which its caller has locked.

@@ -41,6 +41,7 @@ type ring struct {
 	engine *Engine
 	u      *uring.Ring
 	slab   slab
+	solos  []*ring // small rings for callers that need not share this one
 
 	mu      sync.Mutex // the submission side:
 	stance  stance
@@ -139,6 +140,20 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		r.submitAndUnlock()
 	}
 	return req, false
+}
+
+// orSolo returns the ring for a caller that can lead. As long as there are no more requests than
+// could each have a ring to themselves, it is a ring with nothing in flight, where the caller needs
+// nobody; beyond that it is the common one, as what is waited for together costs less.
+func (r *ring) orSolo() *ring {
+	if n := r.inFlight.Load(); n > 0 && int(n) <= len(r.solos) {
+		for _, s := range r.solos {
+			if s.inFlight.Load() == 0 {
+				return s
+			}
+		}
+	}
+	return r
 }
 
 // batchLimit returns how many requests may be queued for the reaper before a caller submits them:

@@ -14,17 +14,16 @@ var needed = []uring.Op{
 	uring.OpFallocate, uring.OpFadvise, uring.OpAsyncCancel,
 }
 
-// openRing makes one ring and proves that a request goes through it.
-func openRing(e *Engine) (*ring, *UnavailableError) {
-	slots := e.config.Depth
-	if slots == 0 {
+// openRing makes one ring of the given depth and proves that a request goes through it.
+func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
+	slots := roundUp(depth)
+	if depth == 0 {
 		slots = defaultDepth
 	}
-	slots = roundUp(slots)
 	u, err := newURing(slots)
 	// A memlock limit that is too low for the default depth may do for a smaller one. A depth that
 	// was asked for is not silently made smaller.
-	for e.config.Depth == 0 && slots > minDepth && errors.Is(err, syscall.ENOMEM) {
+	for depth == 0 && slots > minDepth && errors.Is(err, syscall.ENOMEM) {
 		slots /= 2
 		u, err = newURing(slots)
 	}
@@ -43,6 +42,7 @@ func openRing(e *Engine) (*ring, *UnavailableError) {
 		u.Close()
 		return nil, unavailable("slab", err, systemFacts{})
 	}
+	e.rings = append(e.rings, r)
 	return r, nil
 }
 

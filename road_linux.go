@@ -53,6 +53,11 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 	}
 	switch {
 	case f.class == classStream:
+		// Whoever shares the open file can put it into non-blocking mode. A system call says EAGAIN
+		// then; a ring would wait nevertheless.
+		if flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK != 0 {
+			return 0, 0, roadBlocking
+		}
 		return 0, 0, roadRing
 	case f.class != classDisk:
 		return 0, 0, roadBlocking

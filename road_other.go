@@ -51,4 +51,4 @@ func uringForbidden() *UnavailableError {
 	return &UnavailableError{Op: runtime.GOOS, Err: errors.ErrUnsupported, Hint: "io_uring exists on Linux only"}
 }
 
-func openRing(e *Engine) (*ring, *UnavailableError) { return nil, uringForbidden() }
+func (e *Engine) openRing(int) (*ring, *UnavailableError) { return nil, uringForbidden() }

@@ -83,7 +83,7 @@ func (e *Engine) Stats() Stats {
 		s.Completions += r.stats.completions.Load()
 		s.Reaps += r.stats.reaps.Load()
 		s.InFlight += int(r.inFlight.Load())
-		s.Depth = len(r.slab.slots)
+		s.Depth += len(r.slab.slots)
 		if r.broken.Load() == nil {
 			s.Rings++
 		}
