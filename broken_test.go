@@ -1,6 +1,8 @@
 package ringfile
 
 import (
+	"context"
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -116,4 +118,95 @@ func TestEnterTrouble(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// hold takes all free slots of a ring out of circulation until the returned function is called, as
+// if a device did not answer.
+func hold(r *ring) (release func()) {
+	r.mu.Lock()
+	held := r.free
+	r.free = nil
+	r.inFlight.Add(int32(len(held)))
+	r.mu.Unlock()
+	return func() {
+		for _, req := range held {
+			r.release(req)
+			r.done()
+		}
+	}
+}
+
+// TestCloseSlotWaiters closes an engine whose device hangs, while callers wait for a slot: they are
+// sent away, and Close says what is left.
+func TestCloseSlotWaiters(t *testing.T) {
+	t.Setenv("RINGFILE_BACKEND", "uring")
+	e, err := New(Config{Rings: 1, Depth: 16, CloseTimeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer testutil.Watchdog(t, time.Minute)()
+	f, err := e.OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDWR|testDirect, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	f.ReadAt(AlignedBuffer(4096, 4096), 0)
+	release := hold(e.homes[0])
+	for _, solo := range e.homes[0].solos {
+		solo.broken.Store(&err) // out of the way
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if n, err := f.WriteAt(AlignedBuffer(4096, 4096), 0); n != 0 || !errors.Is(err, ErrEngineClosed) {
+				t.Errorf("WriteAt = %d, %v, want ErrEngineClosed", n, err)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if n, err := f.ReadAtContext(ctx, AlignedBuffer(4096, 4096), 0); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ReadAtContext without a slot = %d, %v", n, err)
+	}
+	for e.Stats().SlotWaits < 9 {
+		time.Sleep(time.Millisecond)
+	}
+	var left *CloseError
+	if err := e.Close(); !errors.As(err, &left) || left.InFlight != 16 {
+		t.Errorf("Close = %v, want a *CloseError with 16 in flight", err)
+	}
+	wg.Wait()
+	release()
+}
+
+// TestGivenUpCallsLeave has calls with a context wait for a place on the blocking road: when they
+// are given up, nothing of them stays.
+func TestGivenUpCallsLeave(t *testing.T) {
+	t.Setenv("RINGFILE_BACKEND", "blocking")
+	e, err := New(Config{BlockingLimit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	f, err := e.Open(testutil.PatternFile(t, 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	e.blocking.patience = time.Hour
+	e.blocking.acquire()
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if n, err := f.ReadAtContext(ctx, make([]byte, 4096), 0); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("ReadAtContext = %d, %v", n, err)
+		}
+		cancel()
+	}
+	for i := 0; e.blocking.drain(0) > 1; i++ {
+		if i == 1000 {
+			t.Fatalf("%d calls still wait", e.blocking.drain(0)-1)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	e.blocking.release()
 }

@@ -2,6 +2,7 @@ package ringfile
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -55,14 +56,15 @@ func (f *File) atUntil(ctx context.Context, code opcode, p []byte, vec [][]byte,
 }
 
 // ReadContext is Read, given up when ctx ends: then the error is the cause of ctx, in a
-// *fs.PathError, and nothing has been read. Pipes and what else the runtime's poller serves are
-// read through os, with ctx turned into a deadline for the time of the call.
+// *fs.PathError. Pipes and what else the runtime's poller serves are read through os, with ctx
+// turned into a deadline: a Read without a context that waits at the same time is interrupted, too.
+// What os cannot interrupt (a device, a pipe in blocking mode) this cannot either.
 func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
 	if f == nil || f.os == nil {
 		return 0, fs.ErrInvalid
 	}
 	if f.class == classOther || len(p) == 0 {
-		return f.polledUntil(ctx, "read", (*os.File).SetReadDeadline, func() (int, error) { return f.os.Read(p) })
+		return f.polledUntil(ctx, opRead, "read", (*os.File).SetReadDeadline, func() (int, error) { return f.os.Read(p) })
 	}
 	return f.readUntil(ctx, p)
 }
@@ -75,7 +77,7 @@ func (f *File) WriteContext(ctx context.Context, p []byte) (n int, err error) {
 		return 0, fs.ErrInvalid
 	}
 	if f.class == classOther || len(p) == 0 {
-		return f.polledUntil(ctx, "write", (*os.File).SetWriteDeadline, func() (int, error) { return f.os.Write(p) })
+		return f.polledUntil(ctx, opWrite, "write", (*os.File).SetWriteDeadline, func() (int, error) { return f.os.Write(p) })
 	}
 	return f.writeUntil(ctx, p)
 }
@@ -95,22 +97,36 @@ func (f *File) AllocateContext(ctx context.Context, off, length int64) error {
 	return f.controlUntil(ctx, &operation{code: opAllocate, file: f, off: off, length: length}, "allocate")
 }
 
-// polledUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends.
-func (f *File) polledUntil(ctx context.Context, word string, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
+// polledUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. One
+// at a time in each direction, as they use the same deadline.
+func (f *File) polledUntil(ctx context.Context, code opcode, word string, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
+	u := f.until(ctx, code)
+	mu, by := &f.position, &f.readBy
+	if code.writes() {
+		mu, by = &f.writing, &f.writeBy
+	}
 	if err := context.Cause(ctx); err != nil {
 		return 0, f.wrap(word, err)
 	}
+	if err := u.lock(mu); err != nil {
+		return 0, f.wrap(word, err)
+	}
+	defer mu.Unlock()
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		by.mu.Lock()
 		set(f.os, time.Unix(1, 0))
+		by.mu.Unlock()
 		close(interrupted)
 	})
 	n, err := call()
 	if !stop() {
 		<-interrupted
-		set(f.os, time.Time{})
-		if err != nil && n == 0 {
-			err = f.wrap(word, context.Cause(ctx))
+		by.mu.Lock()
+		set(f.os, by.at) // as the user has it
+		by.mu.Unlock()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = &fs.PathError{Op: word, Path: f.os.Name(), Err: context.Cause(ctx)}
 		}
 	}
 	return n, err
@@ -241,13 +257,17 @@ func (f *File) owned(u *until, op *operation, b *bounce, road road, word string)
 			if req, _ := r.start(op, 0, nil, false, u.stop, u.late); req != nil {
 				return f.ownedRing(u, r, req, op, b, word)
 			}
-			if _, err := u.err(); err != nil {
+			_, err := u.err()
+			if err == nil {
+				err = f.refused(word)
+			}
+			if err != nil {
 				b.release()
 				return 0, true, f.wrap(word, err)
 			}
 		}
 	}
-	return f.ownedBlocking(u, op, b, word)
+	return f.ownedBlocking(u, op, 0, b, word)
 }
 
 func (f *File) ownedRing(u *until, r *ring, req *request, op *operation, b *bounce, word string) (n int, left bool, err error) {
@@ -273,50 +293,59 @@ func (f *File) ownedRing(u *until, r *ring, req *request, op *operation, b *boun
 	n = req.n
 	errno, why := req.errno, cause(req.cause.Load())
 	r.release(req)
-	if why == notCancelled && blockingRoadHelps(errno) && n == 0 {
-		return f.ownedBlocking(u, op, b, word)
+	if why == notCancelled && blockingRoadHelps(errno) {
+		return f.ownedBlocking(u, op, n, b, word)
 	}
 	return n, false, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
 }
 
-// ownedBlocking is owned on the blocking road: in a goroutine of its own, whose thread stays in
-// the system call when the caller leaves.
-func (f *File) ownedBlocking(u *until, op *operation, b *bounce, word string) (n int, left bool, err error) {
+// ownedBlocking is owned on the blocking road, behind the first n bytes: in a goroutine of its own,
+// whose thread stays in the system call when the caller leaves.
+func (f *File) ownedBlocking(u *until, op *operation, n int, b *bounce, word string) (_ int, left bool, err error) {
 	var state atomic.Uint32 // a phase, as of a request
 	state.Store(uint32(submitted))
 	type result struct {
 		n   int
+		why cause
 		err error
 	}
 	done := make(chan result, 1)
 	own := *op // the goroutine's, as the caller may leave
+	stop, late := u.stop, u.late
 	f.life.share()
 	go func() {
 		defer f.end()
 		var res result
-		var why cause
-		res.n, why, res.err = f.blockUnless(&own, 0, word, func() bool { return phase(state.Load()) == abandoned })
-		if why != notCancelled {
-			res.err = f.outcome(own.code, word, 0, 0, syscall.ECANCELED, why, nil)
-		}
+		res.n, res.why, res.err = f.blockUnless(&own, n, word, stop, late, func() bool { return phase(state.Load()) == abandoned })
 		if state.CompareAndSwap(uint32(submitted), uint32(completed)) {
 			done <- res
 		} else {
 			b.release()
 		}
 	}()
+	var res result
 	select {
-	case res := <-done:
-		return res.n, false, res.err
+	case res = <-done:
 	case <-u.stop:
+		left = true
 	case <-u.late:
+		left = true
 	}
-	if state.CompareAndSwap(uint32(submitted), uint32(abandoned)) {
+	if left {
+		if state.CompareAndSwap(uint32(submitted), uint32(abandoned)) {
+			_, err := u.err()
+			return 0, true, f.wrap(word, err)
+		}
+		res = <-done // it was completed at that very moment
+	}
+	switch res.why {
+	case notCancelled:
+		return res.n, false, res.err
+	case byCaller: // the goroutine saw it first
 		_, err := u.err()
-		return 0, true, f.wrap(word, err)
+		return res.n, false, f.wrap(word, err)
 	}
-	res := <-done
-	return res.n, false, res.err
+	return res.n, false, f.outcome(op.code, word, res.n, 0, syscall.ECANCELED, res.why, nil)
 }
 
 // controlUntil carries out an operation that moves no data, until ctx or the deadline ends.
@@ -339,28 +368,25 @@ func (f *File) controlUntil(ctx context.Context, op *operation, word string) err
 
 // readUntil reads at the position.
 func (f *File) readUntil(ctx context.Context, p []byte) (n int, err error) {
-	return f.positionUntil(ctx, opRead, &f.position, p, "read")
+	return f.positionUntil(ctx, opRead, p, "read")
 }
 
 // writeUntil writes at the position.
 func (f *File) writeUntil(ctx context.Context, p []byte) (n int, err error) {
-	return f.positionUntil(ctx, opWrite, f.writer(), p, "write")
+	return f.positionUntil(ctx, opWrite, p, "write")
 }
 
 // positionUntil moves data at the position that the file has now. It moves the position when that
 // is done, so that a transfer that is given up leaves it alone.
-func (f *File) positionUntil(ctx context.Context, code opcode, mu *sync.Mutex, p []byte, word string) (n int, err error) {
+func (f *File) positionUntil(ctx context.Context, code opcode, p []byte, word string) (n int, err error) {
 	u := f.until(ctx, code)
 	if _, err := u.err(); err != nil {
 		return 0, f.wrap(word, err)
 	}
-	if err := u.lock(mu); err != nil {
+	if err := u.lock(&f.position); err != nil {
 		return 0, f.wrap(word, err)
 	}
-	defer mu.Unlock()
-	if f.class == classStream {
-		return f.streamUntil(&u, code, p, word)
-	}
+	defer f.position.Unlock()
 	if err := f.begin(word); err != nil {
 		return 0, err
 	}
@@ -380,45 +406,4 @@ func (f *File) positionUntil(ctx context.Context, code opcode, mu *sync.Mutex, p
 		}
 	}
 	return n, err
-}
-
-// streamUntil reads from or writes to a stream. The kernel can call such a transfer back, so it
-// uses the caller's buffer and waits for the answer: what has been read is not lost.
-func (f *File) streamUntil(u *until, code opcode, p []byte, word string) (n int, err error) {
-	if err := f.begin(word); err != nil {
-		return 0, err
-	}
-	defer f.end()
-	op := operation{code: code, once: code.reads(), file: f, buf: p, off: offCurrent}
-	if _, _, road := f.tryInline(&op); road == roadBlocking {
-		return f.block(&op, 0, word)
-	}
-	r := f.engine.pick()
-	req, _ := r.start(&op, 0, nil, false, u.stop, u.late)
-	if req == nil {
-		if _, err := u.err(); err != nil {
-			return 0, f.wrap(word, err)
-		}
-		return f.block(&op, 0, word)
-	}
-	var reason error
-	select {
-	case <-req.done:
-	case <-u.stop:
-		_, reason = u.err()
-	case <-u.late:
-		_, reason = u.err()
-	}
-	if reason != nil {
-		why, _ := u.err()
-		r.cancel(req, r.slab.id(req), why)
-		<-req.done
-	}
-	n = req.n
-	errno, why := req.errno, cause(req.cause.Load())
-	r.release(req)
-	if why == notCancelled && f.raisesSIGPIPE(errno) {
-		return f.block(&op, n, word)
-	}
-	return n, f.outcome(code, word, n, f.due(&op), errno, why, reason)
 }

@@ -13,6 +13,7 @@ type deadline struct {
 	armed atomic.Bool // there is one, passed or not
 
 	mu     sync.Mutex
+	at     time.Time // of a file whose deadlines are up to os
 	timer  *time.Timer
 	passed chan struct{} // closed at the moment; made anew when a later one is set after that
 	turn   uint64        // tells a timer that was replaced while it fired
@@ -73,6 +74,16 @@ func (d *deadline) late() <-chan struct{} {
 	return d.passed
 }
 
+// hasPassed reports whether there is a deadline that has passed.
+func (d *deadline) hasPassed() bool {
+	if !d.armed.Load() {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over()
+}
+
 // deadlineOf returns the deadline that an operation is subject to. Syncs count as writes.
 func (f *File) deadlineOf(code opcode) *deadline {
 	if code.reads() {
@@ -93,7 +104,7 @@ func (f *File) deadlineOf(code opcode) *deadline {
 //
 // Directories and devices that os cannot poll have no deadlines: os.ErrNoDeadline.
 func (f *File) SetDeadline(t time.Time) error {
-	if err := f.setDeadline(t, (*os.File).SetDeadline); err != nil || f.class == classOther {
+	if err := f.setDeadline(t, (*os.File).SetDeadline, &f.readBy, &f.writeBy); err != nil || f.class == classOther {
 		return err
 	}
 	f.readBy.set(t, f.expireReads)
@@ -103,7 +114,7 @@ func (f *File) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the deadline of Read, ReadAt and their like. See SetDeadline.
 func (f *File) SetReadDeadline(t time.Time) error {
-	if err := f.setDeadline(t, (*os.File).SetReadDeadline); err != nil || f.class == classOther {
+	if err := f.setDeadline(t, (*os.File).SetReadDeadline, &f.readBy); err != nil || f.class == classOther {
 		return err
 	}
 	f.readBy.set(t, f.expireReads)
@@ -113,19 +124,24 @@ func (f *File) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline sets the deadline of Write, WriteAt and their like, Sync and Datasync. See
 // SetDeadline.
 func (f *File) SetWriteDeadline(t time.Time) error {
-	if err := f.setDeadline(t, (*os.File).SetWriteDeadline); err != nil || f.class == classOther {
+	if err := f.setDeadline(t, (*os.File).SetWriteDeadline, &f.writeBy); err != nil || f.class == classOther {
 		return err
 	}
 	f.writeBy.set(t, f.expireWrites)
 	return nil
 }
 
-// setDeadline checks the file, and sets the deadline if that is up to os.
-func (f *File) setDeadline(t time.Time, set func(*os.File, time.Time) error) error {
+// setDeadline checks the file, and sets the deadline if that is up to os, remembering it in which.
+func (f *File) setDeadline(t time.Time, set func(*os.File, time.Time) error, which ...*deadline) error {
 	if f == nil || f.os == nil {
 		return fs.ErrInvalid
 	}
 	if f.class == classOther {
+		for _, d := range which {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.at = t
+		}
 		return set(f.os, t)
 	}
 	if err := f.begin("set deadline"); err != nil {

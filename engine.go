@@ -177,10 +177,9 @@ func (e *Engine) openRings() *UnavailableError {
 	for range e.config.Rings {
 		home, err := e.openRing(depth)
 		for i := 0; err == nil && i < e.solos(); i++ {
-			var solo *ring
-			if solo, err = e.openRing(minDepth); err == nil {
+			if solo, err := e.openRing(minDepth); err == nil {
 				home.solos = append(home.solos, solo)
-			}
+			} // else it goes without; there may be little memory for rings
 		}
 		if err != nil {
 			for _, r := range e.rings {

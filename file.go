@@ -33,10 +33,10 @@ type File struct {
 	append bool // O_APPEND
 	volume *volume
 
-	// position is held by calls that use the file position: by both directions if the kind of file
-	// has one, by readers and writers separately if it is a stream.
-	position      sync.Mutex
-	writePosition sync.Mutex
+	// position is held by calls on disk that use the file position. Of other files, position is
+	// held by reads with a context and writing by writes with one.
+	position sync.Mutex
+	writing  sync.Mutex
 
 	misses  atomic.Int32 // reads in a row that were not in the page cache
 	readBy  deadline
@@ -59,15 +59,13 @@ var _ interface {
 type class uint8
 
 const (
-	// classOther leaves everything to os: directories, devices, what the runtime's poller serves
-	// (pipes, FIFOs, sockets, terminals in non-blocking mode), and all files on systems without
-	// rings.
+	// classOther leaves everything to os: pipes, FIFOs, sockets and terminals, which the runtime's
+	// poller serves, directories and devices. They may wait for this very program, and so must not
+	// take a place among requests in flight, whose number is bounded.
 	classOther class = iota
-	// classDisk is a regular file or a block device: offsets, a position, a page cache.
+	// classDisk is a regular file or a block device: offsets, a position, a page cache, and waits
+	// that end by themselves.
 	classDisk
-	// classStream is a pipe, FIFO or socket in blocking mode. os holds a thread while it waits for
-	// the other end; a ring does not.
-	classStream
 )
 
 // Open opens the named file for reading. Errors are *fs.PathError.
@@ -294,7 +292,12 @@ func (f *File) perform(op *operation, word string) (int, error) {
 		} else {
 			n, errno, why, handled = f.engine.run(op, n)
 		}
-		if !handled || why == notCancelled && (blockingRoadHelps(errno) || f.raisesSIGPIPE(errno)) {
+		if !handled {
+			if err := f.refused(word); err != nil {
+				return n, err
+			}
+			road = roadBlocking
+		} else if why == notCancelled && blockingRoadHelps(errno) {
 			road = roadBlocking
 		} else {
 			return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
@@ -306,10 +309,16 @@ func (f *File) perform(op *operation, word string) (int, error) {
 	return n, f.outcome(op.code, word, n, f.due(op), errno, notCancelled, nil)
 }
 
-// raisesSIGPIPE reports whether a transfer that failed with errno on a ring must fail once more in
-// os, which then ends the program: writing to a standard output that nobody reads any more.
-func (f *File) raisesSIGPIPE(errno syscall.Errno) bool {
-	return errno == syscall.EPIPE && (f.fd == 1 || f.fd == 2)
+// refused returns the error of an operation that came too late for a ring, because the file or the
+// engine has been closed since begin; nil if another road may be taken.
+func (f *File) refused(word string) error {
+	switch {
+	case f.life.closed():
+		return f.wrap(word, fs.ErrClosed)
+	case f.engine.closed.Load():
+		return f.wrap(word, ErrEngineClosed)
+	}
+	return nil
 }
 
 // runAtPosition is Engine.run for an operation at the file position, which its caller has locked.
@@ -342,22 +351,23 @@ func (f *File) movePosition(op *operation, pos int64) error {
 	return err
 }
 
-// block carries op out in this goroutine, behind the first n bytes, with its thread. A stream may
-// wait for this very program, so it takes no place among the bounded calls.
+// block carries op out in this goroutine, behind the first n bytes, with its thread.
 func (f *File) block(op *operation, n int, word string) (int, error) {
 	f.engine.stats.blocking.add(1)
-	if f.class != classStream {
+	if f.class == classDisk {
 		f.engine.blocking.acquire()
 		defer f.engine.blocking.release()
 	}
 	return f.blockingCall(op, n, word)
 }
 
-// blockUnless is block for an operation that may be given up while it waits for its place: the
-// cause says by whom, and then nothing has been done.
-func (f *File) blockUnless(op *operation, n int, word string, givenUp func() bool) (int, cause, error) {
-	if f.class != classStream {
-		f.engine.blocking.acquire()
+// blockUnless is block for an operation that may be given up while it waits for its place, by stop,
+// late or givenUp: the cause says by whom, and then nothing has been done.
+func (f *File) blockUnless(op *operation, n int, word string, stop, late <-chan struct{}, givenUp func() bool) (int, cause, error) {
+	if f.class == classDisk {
+		if !f.engine.blocking.acquireUntil(stop, late) {
+			return n, byCaller, nil
+		}
 		defer f.engine.blocking.release()
 	}
 	switch {
@@ -502,23 +512,14 @@ func (f *File) Write(p []byte) (n int, err error) {
 	if f.writeBy.armed.Load() {
 		return f.writeUntil(context.Background(), p)
 	}
-	mu := f.writer()
-	mu.Lock()
-	defer mu.Unlock()
+	f.position.Lock()
+	defer f.position.Unlock()
 	if err := f.begin("write"); err != nil {
 		return 0, err
 	}
 	defer f.end()
 	op := operation{code: opWrite, file: f, buf: p, off: offCurrent}
 	return f.perform(&op, "write")
-}
-
-// writer returns the lock of calls that write at the position.
-func (f *File) writer() *sync.Mutex {
-	if f.class == classStream {
-		return &f.writePosition
-	}
-	return &f.position
 }
 
 // WriteString is Write for a string.
@@ -575,6 +576,9 @@ func (f *File) Prefetch(off, length int64) error {
 	if f == nil || f.os == nil {
 		return fs.ErrInvalid
 	}
+	if length < 0 {
+		return f.wrap("prefetch", syscall.EINVAL)
+	}
 	return f.control(&operation{code: opPrefetch, file: f, off: off, length: length}, "prefetch")
 }
 
@@ -589,7 +593,7 @@ func (f *File) Close() error {
 	if !ok {
 		return &fs.PathError{Op: "close", Path: f.os.Name(), Err: fs.ErrClosed}
 	}
-	if others && f.class != classOther {
+	if others {
 		for _, r := range f.engine.rings {
 			r.cancelFile(f, func(opcode) bool { return true }, byFileClose)
 		}

@@ -14,8 +14,7 @@ import (
 type opcode uint8
 
 const (
-	opNop opcode = iota
-	opRead
+	opRead opcode = iota
 	opWrite
 	opReadv
 	opWritev
@@ -281,6 +280,9 @@ func (f *Future[T]) cancelled() bool {
 // fulfil takes the outcome from the reaper, or from the goroutine on the blocking road.
 func (f *Future[T]) fulfil(n int, errno syscall.Errno, why cause) {
 	if blockingRoadHelps(errno) && why == notCancelled {
+		f.mu.Lock()
+		f.req = nil
+		f.mu.Unlock()
 		go f.runBlocking(n)
 		return
 	}
@@ -289,6 +291,9 @@ func (f *Future[T]) fulfil(n int, errno syscall.Errno, why cause) {
 
 // finish stores the outcome and wakes those who wait. err overrides what n and errno say.
 func (f *Future[T]) finish(n int, errno syscall.Errno, why cause, err error) {
+	if file := f.op.file; file != nil {
+		file.life.decrefAsync(file)
+	}
 	f.mu.Lock()
 	f.finished = true
 	f.n, f.errno, f.why = n, errno, why
@@ -297,12 +302,8 @@ func (f *Future[T]) finish(n int, errno syscall.Errno, why cause, err error) {
 	if f.done != nil {
 		close(f.done)
 	}
-	file := f.op.file
 	f.op.buf, f.op.vec = nil, nil
 	f.mu.Unlock()
-	if file != nil {
-		file.life.decrefAsync(file)
-	}
 	f.wait.Done()
 }
 
@@ -331,6 +332,10 @@ func startFuture[T any](op operation, word string, value func(int) T) *Future[T]
 	if op.code.reads() || op.code.writes() {
 		f.op.length = int64(op.want())
 	}
+	if file.deadlineOf(op.code).hasPassed() {
+		f.finish(0, syscall.ECANCELED, byDeadline, nil)
+		return f
+	}
 	n, errno, road := file.tryInline(&f.op)
 	if road == roadDone {
 		f.finish(n, errno, notCancelled, nil)
@@ -339,6 +344,10 @@ func startFuture[T any](op operation, word string, value func(int) T) *Future[T]
 	if road == roadRing {
 		// The request goes on behind the n bytes that have been moved already.
 		if f.submit(n) {
+			return f
+		}
+		if err := file.refused(word); err != nil {
+			f.finish(n, 0, notCancelled, err)
 			return f
 		}
 	}
@@ -368,7 +377,7 @@ func (f *Future[T]) published(req *request, id uint64) {
 // goroutine of its own.
 func (f *Future[T]) runBlocking(n int) {
 	file := f.op.file
-	n, why, err := file.blockUnless(&f.op, n, f.word, f.cancelled)
+	n, why, err := file.blockUnless(&f.op, n, f.word, nil, nil, f.cancelled)
 	if why != notCancelled {
 		f.finish(n, syscall.ECANCELED, why, nil)
 		return

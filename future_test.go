@@ -190,36 +190,53 @@ func TestFutureCancel(t *testing.T) {
 	})
 }
 
-// TestFuturePipe cancels reads that wait for ever.
-func TestFuturePipe(t *testing.T) {
+// pipe returns a pipe whose reading end is a File of e.
+func pipe(t *testing.T, e *ringfile.Engine) (*ringfile.File, *os.File) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return e.NewFile(r), w
+}
+
+func TestPipe(t *testing.T) {
 	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
-		if e.Backend() == ringfile.BackendBlocking {
-			t.Skip("only a ring can cancel a read of a blocking pipe")
-		}
-		f, w := blockingPipe(t, e)
-		defer w.Close()
+		f, w := pipe(t, e)
 		buf := make([]byte, 10)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		if n, err := f.ReadContext(ctx, buf); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		var pe *fs.PathError
+		if n, err := f.ReadContext(ctx, buf); n != 0 || !errors.As(err, &pe) || pe.Err != context.DeadlineExceeded {
 			t.Errorf("ReadContext = %d, %v", n, err)
 		}
 		f.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 		if n, err := f.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("Read with deadline = %d, %v", n, err)
 		}
-		f.SetReadDeadline(time.Time{})
-		// A deadline that is set while the read waits.
-		go func() {
-			time.Sleep(20 * time.Millisecond)
-			f.SetReadDeadline(time.Now())
-		}()
+		// A context that ends gives the user's own deadline back.
+		ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+		f.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+		f.ReadContext(ctx, buf)
+		cancel()
 		if n, err := f.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Read with late deadline = %d, %v", n, err)
+			t.Errorf("Read with the deadline of before = %d, %v", n, err)
 		}
 		f.SetReadDeadline(time.Time{})
 		go w.Write([]byte("hello"))
 		if n, err := f.Read(buf); string(buf[:n]) != "hello" || err != nil {
+			t.Errorf("Read = %q, %v", buf[:n], err)
+		}
+		go w.Write([]byte("again"))
+		if n, err := f.ReadContext(t.Context(), buf); string(buf[:n]) != "again" || err != nil {
+			t.Errorf("ReadContext = %q, %v", buf[:n], err)
+		}
+		// There is no offset in a pipe, and nothing must be lost in finding that out.
+		go w.Write([]byte("there"))
+		if n, err := f.StartReadAt(buf, 0).Await(); n != 0 || err == nil {
+			t.Errorf("StartReadAt = %d, %v", n, err)
+		}
+		if n, err := f.Read(buf); string(buf[:n]) != "there" || err != nil {
 			t.Errorf("Read = %q, %v", buf[:n], err)
 		}
 		go func() {
@@ -228,6 +245,94 @@ func TestFuturePipe(t *testing.T) {
 		}()
 		if n, err := f.Read(buf); n != 0 || !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("Read during Close = %d, %v", n, err)
+		}
+	})
+}
+
+// TestPipeContexts has several readers of one pipe share a context: each must come back.
+func TestPipeContexts(t *testing.T) {
+	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		f, _ := pipe(t, e)
+		defer f.Close()
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			var group errgroup.Group
+			for range 4 {
+				group.Go(func() error {
+					_, err := f.ReadContext(ctx, make([]byte, 1))
+					return err
+				})
+			}
+			if err := group.Wait(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+	})
+}
+
+// TestCloseInterruptsCopy closes a pipe that is being copied from, and to.
+func TestCloseInterruptsCopy(t *testing.T) {
+	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		f, _ := pipe(t, e)
+		dst, err := e.Create(filepath.Join(t.TempDir(), "f"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dst.Close()
+		done := make(chan error)
+		go func() {
+			_, err := io.Copy(dst, f)
+			done <- err
+		}()
+		time.Sleep(10 * time.Millisecond)
+		f.Close()
+		if err := <-done; !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("copy from a pipe that is closed: %v", err)
+		}
+		f, _ = pipe(t, e)
+		go func() {
+			_, err := f.WriteTo(io.Discard)
+			done <- err
+		}()
+		time.Sleep(10 * time.Millisecond)
+		f.Close()
+		if err := <-done; !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("WriteTo of a pipe that is closed: %v", err)
+		}
+	})
+}
+
+// TestPipesLeaveDiskAlone has more readers wait for pipes than requests can be in flight.
+func TestPipesLeaveDiskAlone(t *testing.T) {
+	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+		var group errgroup.Group
+		var ends []*os.File
+		for range 100 {
+			f, w := pipe(t, e)
+			ends = append(ends, w)
+			group.Go(func() error {
+				defer f.Close()
+				_, err := f.Read(make([]byte, 1))
+				return err
+			})
+		}
+		f, err := e.OpenFile(testutil.PatternFile(t, fileSize), os.O_RDONLY|oDirect, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		buf := ringfile.AlignedBuffer(4096, 4096)
+		for range 100 {
+			if n, err := f.ReadAt(buf, 0); n != 4096 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		for _, w := range ends {
+			w.Write([]byte{1})
+		}
+		if err := group.Wait(); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -317,6 +422,8 @@ func TestDeadlines(t *testing.T) {
 			n, err = f.Write(buf)
 			check("Write", n, err)
 			check("Sync", 0, f.Sync())
+			n, err = f.StartReadAt(buf, 0).Await()
+			check("StartReadAt", n, err)
 		}
 		f.SetDeadline(time.Now().Add(time.Hour))
 		if n, err := f.ReadAt(buf, 4096); n != 4096 || err != nil || testutil.CheckPattern(buf, 4096) >= 0 {

@@ -48,20 +48,22 @@ func running(state uint64) uint32 { return uint32(state) }
 func waiting(state uint64) uint32 { return uint32(state >> 32) }
 
 // acquire waits for a place.
-func (l *limiter) acquire() {
+func (l *limiter) acquire() { l.acquireUntil(nil, nil) }
+
+// acquireUntil waits for a place until stop or late is closed; it reports whether it got one.
+func (l *limiter) acquireUntil(stop, late <-chan struct{}) bool {
 	for {
 		s := l.state.Load()
 		if waiting(s) > 0 || running(s) >= l.soft {
-			l.acquireSlow()
-			return
+			return l.acquireSlow(stop, late)
 		}
 		if l.state.CompareAndSwap(s, s+oneRunning) {
-			return
+			return true
 		}
 	}
 }
 
-func (l *limiter) acquireSlow() {
+func (l *limiter) acquireSlow(stop, late <-chan struct{}) bool {
 	l.mu.Lock()
 	for {
 		// Under mu nobody else queues or is granted a place, but the fast paths still run.
@@ -69,7 +71,7 @@ func (l *limiter) acquireSlow() {
 		if waiting(s) == 0 && running(s) < l.soft {
 			if l.state.CompareAndSwap(s, s+oneRunning) {
 				l.mu.Unlock()
-				return
+				return true
 			}
 		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
 			break
@@ -85,14 +87,34 @@ func (l *limiter) acquireSlow() {
 	for {
 		select {
 		case <-t.granted:
-			return
+			return true
 		case <-t.timer.C:
 			if l.overtake(t) {
-				return
+				return true
 			}
 			t.timer.Reset(l.patience)
+		case <-stop:
+			return l.leave(t)
+		case <-late:
+			return l.leave(t)
 		}
 	}
+}
+
+// leave takes t out of the queue, or gives back the place that it has been granted meanwhile. It
+// returns false, for acquireSlow.
+func (l *limiter) leave(t *turn) bool {
+	l.mu.Lock()
+	queued := l.queue.remove(t)
+	if queued {
+		l.state.Add(^uint64(oneWaiting - 1)) // minus one
+	}
+	l.mu.Unlock()
+	if !queued {
+		<-t.granted
+		l.release()
+	}
+	return false
 }
 
 // overtake lets t run beyond the soft bound, unless the hard one is reached or t has been granted a

@@ -82,6 +82,35 @@ func TestLimiterStuck(t *testing.T) {
 	}
 }
 
+// TestLimiterStop has those who wait give up at any moment of a grant: no place is lost or doubled.
+func TestLimiterStop(t *testing.T) {
+	l := newLimiter(1, 1)
+	l.acquire()
+	stop := make(chan struct{})
+	close(stop)
+	if l.acquireUntil(stop, nil) || l.acquireUntil(nil, stop) {
+		t.Error("got a place that there is not")
+	}
+	l.release()
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			for i := range 200 {
+				stop := make(chan struct{})
+				timer := time.AfterFunc(time.Duration(g*i%50)*time.Microsecond, func() { close(stop) })
+				if l.acquireUntil(stop, nil) {
+					l.release()
+				}
+				timer.Stop()
+			}
+		})
+	}
+	wg.Wait()
+	if l.drain(0) != 0 || l.queue.len() != 0 {
+		t.Errorf("state %#x and %d waiting are left", l.state.Load(), l.queue.len())
+	}
+}
+
 func TestSlabLookup(t *testing.T) {
 	var s slab
 	if err := s.init(nil, 16); err != nil {

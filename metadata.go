@@ -138,39 +138,59 @@ func (f *File) Readdirnames(n int) (names []string, err error) {
 // ReadFrom copies from r to the file until r ends. From another file, a pipe or a connection the
 // data moves inside the kernel where that is possible (copy_file_range(2), splice(2)).
 func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
+	if f == nil || f.os == nil {
+		return 0, fs.ErrInvalid
+	}
+	src, ok := kernelSource(r)
+	if f.class == classOther {
+		// Without begin: os counts its users itself, so that Close can interrupt the copy.
+		if !ok {
+			src = r
+		}
+		return copied(r, src)(f.os.ReadFrom(src))
+	}
 	if err := f.begin("write"); err != nil {
 		return 0, err
 	}
 	defer f.end()
-	if src, ok := kernelSource(r); ok && !f.direct && !f.writeBy.armed.Load() {
-		if f.class == classDisk {
-			f.position.Lock()
-			defer f.position.Unlock()
-		}
-		n, err = f.os.ReadFrom(src)
+	if ok && !f.direct && !f.writeBy.armed.Load() {
+		f.position.Lock()
+		defer f.position.Unlock()
+		return copied(r, src)(f.os.ReadFrom(src))
+	}
+	return io.Copy(writerOnly{f}, r)
+}
+
+// copied returns a function that passes a result on, and charges what was copied from src, which
+// stood in for r, to r if that is limited.
+func copied(r, src io.Reader) func(n int64, err error) (int64, error) {
+	return func(n int64, err error) (int64, error) {
 		if lim, ok := r.(*io.LimitedReader); ok && src != r {
 			lim.N = src.(*io.LimitedReader).N
 		}
 		return n, err
 	}
-	return io.Copy(writerOnly{f}, r)
 }
 
 // WriteTo copies the file from its position to w until it ends. To a connection or another file
 // the data moves inside the kernel where that is possible (sendfile(2), copy_file_range(2)).
 func (f *File) WriteTo(w io.Writer) (n int64, err error) {
+	if f == nil || f.os == nil {
+		return 0, fs.ErrInvalid
+	}
+	if dst, ok := w.(*File); ok && dst != nil && dst.os != nil {
+		return dst.ReadFrom(f)
+	}
+	if f.class == classOther {
+		return f.os.WriteTo(w) // without begin, as in ReadFrom
+	}
 	if err := f.begin("read"); err != nil {
 		return 0, err
 	}
 	defer f.end()
-	if dst, ok := w.(*File); ok {
-		return dst.ReadFrom(f)
-	}
 	if _, ok := w.(syscall.Conn); ok && !f.direct && !f.readBy.armed.Load() {
-		if f.class == classDisk {
-			f.position.Lock()
-			defer f.position.Unlock()
-		}
+		f.position.Lock()
+		defer f.position.Unlock()
 		return f.os.WriteTo(w)
 	}
 	return io.Copy(w, readerOnly{f})

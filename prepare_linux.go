@@ -1,8 +1,6 @@
 package ringfile
 
 import (
-	"math"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile/uring"
@@ -20,10 +18,8 @@ const (
 // by the request.
 func (req *request) prepare(sqe *uring.SQE) {
 	fd := req.file.fd
-	off := uint64(req.off)
-	if req.off == offCurrent {
-		off = uring.OffCurrent
-	} else if req.code.reads() || req.code.writes() {
+	off := uint64(req.off) // offCurrent is uring.OffCurrent
+	if req.off != offCurrent && (req.code.reads() || req.code.writes()) {
 		off += uint64(req.n)
 	}
 	switch req.code {
@@ -44,9 +40,7 @@ func (req *request) prepare(sqe *uring.SQE) {
 	case opAllocate:
 		sqe.PrepFallocate(fd, req.arg, off, uint64(req.length))
 	case opPrefetch:
-		sqe.PrepFadvise(fd, off, uint32(min(req.length, math.MaxUint32)), unix.FADV_WILLNEED)
-	default:
-		sqe.PrepNop()
+		sqe.PrepFadvise(fd, off, uint32(req.length), unix.FADV_WILLNEED)
 	}
 }
 

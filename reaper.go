@@ -100,7 +100,8 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		req = r.free[len(r.free)-1]
 		r.free = r.free[:len(r.free)-1]
 	}
-	if r.closed || r.broken.Load() != nil {
+	// A file that was closed since begin has had its requests cancelled, under mu, without this one.
+	if r.closed || r.broken.Load() != nil || op.file.life.closed() {
 		r.mu.Unlock()
 		if req != nil {
 			r.release(req)
@@ -148,7 +149,7 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 func (r *ring) orSolo() *ring {
 	if n := r.inFlight.Load(); n > 0 && int(n) <= len(r.solos) {
 		for _, s := range r.solos {
-			if s.inFlight.Load() == 0 {
+			if s.inFlight.Load() == 0 && s.broken.Load() == nil {
 				return s
 			}
 		}
@@ -199,7 +200,9 @@ func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
 	defer hands.Put(hand)
 	select {
 	case req := <-hand:
-		r.mu.Lock()
+		if req != nil {
+			r.mu.Lock()
+		}
 		return req
 	case <-stop:
 	case <-late:
@@ -208,9 +211,18 @@ func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
 	left := r.waiting.remove(hand)
 	r.mu.Unlock()
 	if !left {
-		r.release(<-hand) // handed over in the meantime
+		if req := <-hand; req != nil { // handed over in the meantime
+			r.release(req)
+		}
 	}
 	return nil
+}
+
+// dismiss sends those who wait for a slot away, as there will be none for them. mu is held.
+func (r *ring) dismiss() {
+	for r.waiting.len() > 0 {
+		r.waiting.pop() <- nil
+	}
 }
 
 // hands are the channels, of one element, through which slots are handed over.
@@ -221,7 +233,7 @@ var hands = sync.Pool{New: func() any { return make(chan *request, 1) }}
 func (r *ring) release(req *request) {
 	r.mu.Lock()
 	req.operation = operation{}
-	clear(req.iovs)
+	clear(req.iovs[:cap(req.iovs)])
 	req.promise, req.bounce = nil, nil
 	req.phase.Store(uint32(idle))
 	req.gen.Add(1)
@@ -336,7 +348,7 @@ func (r *ring) enter(minComplete uint32) {
 			if minComplete > 0 {
 				return
 			}
-		case syscall.EAGAIN, syscall.EBUSY:
+		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 			// The kernel is out of memory for requests, or wants completions to be reaped first.
 			r.engine.stats.busy.add(1)
 			time.Sleep(pause)
@@ -421,9 +433,7 @@ func (r *ring) finish(req *request) {
 	r.release(req)
 	r.done()
 	b.release()
-	if file != nil {
-		file.life.decrefAsync(file)
-	}
+	file.life.decrefAsync(file)
 }
 
 // done counts a request out.
@@ -452,7 +462,7 @@ func (r *ring) checkDrained() {
 func (r *ring) cancel(req *request, id uint64, why cause) {
 	for {
 		r.mu.Lock()
-		if r.broken.Load() != nil || !r.slab.current(req, id) || phase(req.phase.Load()) == idle {
+		if r.broken.Load() != nil || !r.slab.current(req, id) {
 			r.mu.Unlock()
 			return
 		}
@@ -498,6 +508,9 @@ const brokenPoll = 10 * time.Millisecond
 func (r *ring) breakDown(err error) {
 	if r.broken.CompareAndSwap(nil, &err) {
 		r.engine.stats.broken.add(1)
+		r.mu.Lock()
+		r.dismiss()
+		r.mu.Unlock()
 	}
 }
 
@@ -519,6 +532,7 @@ func (r *ring) salvage() {
 func (r *ring) refuse() {
 	r.mu.Lock()
 	r.closed = true
+	r.dismiss()
 	r.checkDrained()
 	r.mu.Unlock()
 	r.cancelFile(nil, func(opcode) bool { return true }, byEngineClose)

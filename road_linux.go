@@ -1,6 +1,7 @@
 package ringfile
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -38,10 +39,6 @@ func (f *File) classify() {
 	case unix.S_IFBLK:
 		f.class = classDisk
 		f.volume = f.engine.volumes.of(uint64(st.Rdev) | 1<<63) // apart from file systems
-	case unix.S_IFIFO, unix.S_IFSOCK:
-		if flags&unix.O_NONBLOCK == 0 && len(f.engine.rings) > 0 {
-			f.class = classStream
-		}
 	}
 }
 
@@ -52,13 +49,6 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 		return 0, 0, roadBlocking
 	}
 	switch {
-	case f.class == classStream:
-		// Whoever shares the open file can put it into non-blocking mode. A system call says EAGAIN
-		// then; a ring would wait nevertheless.
-		if flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK != 0 {
-			return 0, 0, roadBlocking
-		}
-		return 0, 0, roadRing
 	case f.class != classDisk:
 		return 0, 0, roadBlocking
 	case op.code.reads() && f.direct, op.code.writes() && f.direct:
@@ -76,6 +66,8 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 		if f.inMemory() {
 			return 0, 0, roadBlocking
 		}
+	case op.code == opPrefetch && op.length > math.MaxUint32: // more than a submission can say
+		return 0, 0, roadBlocking
 	}
 	return 0, 0, roadRing
 }
@@ -164,10 +156,9 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 	}
 	call := sysio.PwriteNowait
 	if op.code.reads() {
-		call = sysio.PreadNowait
+		call = sysio.PreadDirectNowait
 	}
-	p := op.buf[:min(len(op.buf), sysio.RawMax)]
-	n, errno = call(f.fd, p, op.off)
+	n, errno = call(f.fd, op.buf[:min(len(op.buf), maxTransfer)], op.off)
 	switch {
 	case errno == syscall.EOPNOTSUPP || errno == syscall.ENOSYS:
 		f.volume.nowait.Store(no)

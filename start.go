@@ -37,7 +37,7 @@ func (f *File) StartDatasync() *Future[struct{}] {
 
 // startTransfer starts a transfer, or completes at once what is none: a bad argument or no bytes.
 func startTransfer(f *File, op operation, word string) *Future[int] {
-	if f != nil && f.os != nil && (op.off < 0 || op.want() == 0 || op.code.writes() && f.append) {
+	if f != nil && f.os != nil && (f.class == classOther || op.off < 0 || op.want() == 0 || op.code.writes() && f.append) {
 		n, err := f.eachAt(&op, 0)
 		return finished(n, err)
 	}
