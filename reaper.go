@@ -41,7 +41,8 @@ type ring struct {
 	engine *Engine
 	u      *uring.Ring
 	slab   slab
-	solos  []*ring // small rings for callers that need not share this one
+	solos  []*ring      // small rings for callers that need not share this one
+	crowd  atomic.Int32 // requests to go until solos are used again
 
 	mu      sync.Mutex // the submission side:
 	stance  stance
@@ -143,19 +144,32 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 	return req, false
 }
 
-// orSolo returns the ring for a caller that can lead. As long as there are no more requests than
-// could each have a ring to themselves, it is a ring with nothing in flight, where the caller needs
-// nobody; beyond that it is the common one, as what is waited for together costs less.
+// orSolo returns the ring for a caller that can lead. While no more requests are in flight than could
+// each have a ring to themselves, it is a ring with nothing in flight, where the caller needs
+// nobody; otherwise, and for a while after, it is the common one: waiting for many together costs
+// less, and callers that wait for themselves keep the Ps from the reaper.
 func (r *ring) orSolo() *ring {
-	if n := r.inFlight.Load(); n > 0 && int(n) <= len(r.solos) {
+	n := int(r.inFlight.Load())
+	if n == 0 || len(r.solos) == 0 {
+		return r
+	}
+	if n <= len(r.solos) {
+		if crowd := r.crowd.Load(); crowd > 0 {
+			r.crowd.Store(crowd - 1)
+			return r
+		}
 		for _, s := range r.solos {
 			if s.inFlight.Load() == 0 && s.broken.Load() == nil {
 				return s
 			}
 		}
 	}
+	r.crowd.Store(crowdMemory)
 	return r
 }
+
+// crowdMemory is for how many requests a ring remembers that there was a crowd.
+const crowdMemory = 64
 
 // batchLimit returns how many requests may be queued for the reaper before a caller submits them:
 // a quarter of what is in flight, within 1..64.
