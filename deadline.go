@@ -104,6 +104,9 @@ func (f *File) deadlineOf(code opcode) *deadline {
 //
 // Directories and devices that os cannot poll have no deadlines: os.ErrNoDeadline.
 func (f *File) SetDeadline(t time.Time) error {
+	if f == nil || f.os == nil {
+		return fs.ErrInvalid
+	}
 	if err := f.setDeadline(t, (*os.File).SetDeadline, &f.readBy, &f.writeBy); err != nil || f.class == classOther {
 		return err
 	}
@@ -114,6 +117,9 @@ func (f *File) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the deadline of Read, ReadAt and their like. See SetDeadline.
 func (f *File) SetReadDeadline(t time.Time) error {
+	if f == nil || f.os == nil {
+		return fs.ErrInvalid
+	}
 	if err := f.setDeadline(t, (*os.File).SetReadDeadline, &f.readBy); err != nil || f.class == classOther {
 		return err
 	}
@@ -124,6 +130,9 @@ func (f *File) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline sets the deadline of Write, WriteAt and their like, Sync and Datasync. See
 // SetDeadline.
 func (f *File) SetWriteDeadline(t time.Time) error {
+	if f == nil || f.os == nil {
+		return fs.ErrInvalid
+	}
 	if err := f.setDeadline(t, (*os.File).SetWriteDeadline, &f.writeBy); err != nil || f.class == classOther {
 		return err
 	}
@@ -131,11 +140,8 @@ func (f *File) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// setDeadline checks the file, and sets the deadline if that is up to os, remembering it in which.
+// setDeadline checks that the file is open, and sets the deadline if that is up to os, remembering it in which.
 func (f *File) setDeadline(t time.Time, set func(*os.File, time.Time) error, which ...*deadline) error {
-	if f == nil || f.os == nil {
-		return fs.ErrInvalid
-	}
 	if f.class == classOther {
 		for _, d := range which {
 			d.mu.Lock()

@@ -1,0 +1,89 @@
+// Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files and
+// trees as fast as the disk and the processors allow, and says whether io_uring works here.
+//
+// Run "ringfile help" for its usage.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+)
+
+// The exit statuses, beside 0.
+const (
+	exitFailed      = 1   // something could not be read, or io_uring is not usable
+	exitUsage       = 2   // the command line makes no sense
+	exitInterrupted = 130 // 128 + SIGINT, as shells report it
+)
+
+const usage = `Usage: ringfile <command> [flags] [arguments]
+
+Commands:
+  sum      print SHA-256 sums of files and directory trees, as sha256sum does
+  probe    say whether io_uring is usable here, and what it can do
+  version  print the version of this program
+  help     print this text; "ringfile help <command>" explains a command
+
+The environment variable RINGFILE_BACKEND (auto, uring, blocking) chooses how
+files are read; auto, the default, uses io_uring where it works.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	// The first interrupt ends the work in good order, the second one the program.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run carries out the command line args, without the program's name, and returns the exit status.
+// It ends early when ctx is done, which stands for an interrupt.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		io.WriteString(stderr, usage)
+		return exitUsage
+	}
+	switch command, rest := args[0], args[1:]; command {
+	case "sum":
+		return runSum(ctx, rest, stdin, stdout, stderr)
+	case "probe":
+		return runProbe(rest, stdout, stderr)
+	case "version", "-version", "--version":
+		fmt.Fprintf(stdout, "ringfile %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return 0
+	case "help", "-h", "-help", "--help":
+		return help(ctx, rest, stdin, stdout, stderr)
+	default:
+		fmt.Fprintf(stderr, "ringfile: unknown command %s; \"ringfile help\" lists them\n", quote(command))
+		return exitUsage
+	}
+}
+
+// help prints the usage of the program, or of the command named.
+func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	switch {
+	case len(args) == 0:
+		io.WriteString(stdout, usage)
+		return 0
+	case args[0] == "sum" || args[0] == "probe":
+		return run(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
+	case args[0] == "version" || args[0] == "help":
+		io.WriteString(stdout, usage)
+		return 0
+	}
+	fmt.Fprintf(stderr, "ringfile: unknown command %s; \"ringfile help\" lists them\n", quote(args[0]))
+	return exitUsage
+}
+
+// version returns the version of the module that this program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// childVariable makes the test binary be the program: main runs with the arguments given, after
+// what the variable asks for (see prepareChild).
+const childVariable = "RINGFILE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if how, ok := os.LookupEnv(childVariable); ok {
+		if err := prepareChild(how); err != nil {
+			fmt.Fprintln(os.Stderr, "child:", err)
+			os.Exit(99)
+		}
+		main()
+	}
+	os.Unsetenv("RINGFILE_BACKEND") // the tests set it where it matters
+	os.Exit(m.Run())
+}
+
+// child returns a command that is this program, prepared in the way named.
+func child(t *testing.T, how string, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, exe, args...)
+	cmd.Env = append(os.Environ(), childVariable+"="+how)
+	return cmd
+}
+
+// result is what a run of the program leaves.
+type result struct {
+	stdout, stderr string
+	status         int
+}
+
+// runChild runs cmd to its end.
+func runChild(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if _, ok := err.(*exec.ExitError); err != nil && !ok {
+		t.Fatal(err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// runHere runs the program in this process.
+func runHere(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), args, strings.NewReader(stdin), &stdout, &stderr)
+	return result{stdout.String(), stderr.String(), status}
+}
+
+func TestCommands(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		stdout string // contained
+		stderr string // contained; empty if nothing is to be there
+	}{
+		{"nothing", nil, 2, "", "Usage: ringfile <command>"},
+		{"help", []string{"help"}, 0, "Usage: ringfile <command>", ""},
+		{"help flag", []string{"--help"}, 0, "Usage: ringfile <command>", ""},
+		{"help sum", []string{"help", "sum"}, 0, "Usage: ringfile sum", ""},
+		{"help probe", []string{"help", "probe"}, 0, "Usage: ringfile probe", ""},
+		{"help unknown", []string{"help", "nonsense"}, 2, "", "unknown command nonsense"},
+		{"unknown", []string{"nonsense\n"}, 2, "", `unknown command 'nonsense'$'\n';`},
+		{"version", []string{"version"}, 0, "ringfile ", ""},
+		{"sum -h", []string{"sum", "-h"}, 0, "Usage: ringfile sum", ""},
+		{"sum unknown flag", []string{"sum", "--nonsense"}, 2, "", "not defined"},
+		{"sum -j 0", []string{"sum", "-j", "0"}, 2, "", "-j 0: must be at least 1"},
+		{"sum -j0", []string{"sum", "-j0"}, 2, "", "-j 0: must be at least 1"},
+		{"sum -j x", []string{"sum", "-j", "x"}, 2, "", "invalid value"},
+		{"probe -h", []string{"probe", "-h"}, 0, "Usage: ringfile probe", ""},
+		{"probe unknown flag", []string{"probe", "--nonsense"}, 2, "", "flag provided"},
+		{"probe two paths", []string{"probe", "a", "b"}, 2, "", "2 paths given"},
+		{"probe missing path", []string{"probe", "/does/not/exist"}, 2, "", "/does/not/exist: No such file or directory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := runHere(t, "", c.args...)
+			if got.status != c.status {
+				t.Errorf("status: got %d, want %d", got.status, c.status)
+			}
+			if !strings.Contains(got.stdout, c.stdout) || c.stdout == "" && got.stdout != "" {
+				t.Errorf("stdout: got %q, want %q in it", got.stdout, c.stdout)
+			}
+			if !strings.Contains(got.stderr, c.stderr) || c.stderr == "" && got.stderr != "" {
+				t.Errorf("stderr: got %q, want %q in it", got.stderr, c.stderr)
+			}
+		})
+	}
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package main
+
+import "io"
+
+// terminal knows no terminals: there is no progress bar on this system.
+func terminal(io.Writer) (fd int, ok bool) { return -1, false }
+
+func terminalWidth(int) int { return 80 }
