@@ -52,7 +52,7 @@ func (f *File) atUntil(ctx context.Context, code opcode, p []byte, vec [][]byte,
 		}
 		return f.eachAt(&op, 0)
 	}
-	return f.transferUntil(ctx, code, p, vec, off, word)
+	return f.transferUntil(ctx, op, word)
 }
 
 // ReadContext is Read, given up when ctx ends: then the error is the cause of ctx, in a
@@ -170,9 +170,9 @@ func (u *until) lock(mu *sync.Mutex) error {
 	return nil
 }
 
-// transferUntil moves data at off, or appends it if off is offCurrent, until it is done or ctx or
-// the deadline ends.
-func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][]byte, off int64, word string) (n int, err error) {
+// transferUntil moves data until it is done or ctx or the deadline ends.
+func (f *File) transferUntil(ctx context.Context, whole operation, word string) (n int, err error) {
+	code, off := whole.code, whole.off
 	u := f.until(ctx, code)
 	if _, err := u.err(); err != nil {
 		return 0, f.wrap(word, err)
@@ -181,13 +181,12 @@ func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][
 		return 0, err
 	}
 	defer f.end()
-	whole := operation{code: code, file: f, buf: p, vec: vec, off: off}
 	total := whole.want()
 	road := f.waitingRoad()
 	if code.reads() && !f.direct {
 		var done int
 		if done, _, road = f.tryInline(&whole); road == roadDone {
-			return done, f.outcome(code, word, done, int64(total), 0, notCancelled, nil)
+			return done, f.outcome(code, word, done, f.due(&whole), 0, notCancelled, nil)
 		}
 		n = done
 	}
@@ -205,7 +204,7 @@ func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][
 		if off != offCurrent {
 			at += int64(n)
 		}
-		m, left, err := f.owned(&u, &operation{code: one, file: f, buf: b.buf, off: at}, b, road, word)
+		m, left, err := f.owned(&u, &operation{code: one, once: whole.once, file: f, buf: b.buf, off: at}, b, road, word)
 		if left {
 			return n, err
 		}
@@ -214,7 +213,7 @@ func (f *File) transferUntil(ctx context.Context, code opcode, p []byte, vec [][
 		}
 		b.release()
 		n += m
-		if err != nil {
+		if err != nil || whole.once && m < size {
 			return n, err
 		}
 	}
@@ -314,10 +313,11 @@ func (f *File) ownedBlocking(u *until, op *operation, n int, b *bounce, word str
 	stop, late := u.stop, u.late
 	f.life.share()
 	go func() {
-		defer f.end()
 		var res result
 		res.n, res.why, res.err = f.blockUnless(&own, n, word, stop, late, func() bool { return phase(state.Load()) == abandoned })
-		if state.CompareAndSwap(uint32(submitted), uint32(completed)) {
+		completes := state.CompareAndSwap(uint32(submitted), uint32(completed))
+		f.end() // before the caller goes on: a Close that comes next closes the descriptor
+		if completes {
 			done <- res
 		} else {
 			b.release()
@@ -391,17 +391,20 @@ func (f *File) positionUntil(ctx context.Context, code opcode, p []byte, word st
 		return 0, err
 	}
 	defer f.end()
+	op := operation{code: code, once: code.reads(), file: f, buf: p, off: offCurrent}
+	appends := code.writes() && f.append // the kernel finds the end
 	pos, err := f.os.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return 0, err
+	if err == nil && !appends {
+		op.off = pos
 	}
-	off := pos
-	if code.writes() && f.append {
-		off = offCurrent // the kernel finds the end
+	n, err = f.transferUntil(ctx, op, word)
+	if n == 0 && op.off != offCurrent && errors.Is(err, syscall.ESPIPE) {
+		// It takes no offsets, as some files in /proc do; its position is known to the kernel alone.
+		op.off = offCurrent
+		n, err = f.transferUntil(ctx, op, word)
 	}
-	n, err = f.transferUntil(ctx, code, p, nil, off, word)
-	if n > 0 {
-		if err1 := f.movePosition(&operation{code: code}, pos+int64(n)); err == nil || err == io.EOF {
+	if n > 0 && (op.off != offCurrent || appends) {
+		if err1 := f.movePosition(&op, pos+int64(n)); err == nil || err == io.EOF {
 			err = err1 // a read that found something has not ended
 		}
 	}

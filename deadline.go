@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// noDeadline is the time that means none.
+var noDeadline time.Time
+
 // deadline is the moment after which one direction of a file fails.
 type deadline struct {
 	armed atomic.Bool // there is one, passed or not
@@ -140,7 +143,8 @@ func (f *File) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// setDeadline checks that the file is open, and sets the deadline if that is up to os, remembering it in which.
+// setDeadline checks that the file is open, and sets the deadline if that is up to os, remembering
+// it in which.
 func (f *File) setDeadline(t time.Time, set func(*os.File, time.Time) error, which ...*deadline) error {
 	if f.class == classOther {
 		for _, d := range which {

@@ -362,8 +362,11 @@ func (f *Future[T]) submit(n int) bool {
 	if r == nil {
 		return false
 	}
-	req, _ := r.start(&f.op, n, f, false, nil, nil)
-	return req != nil
+	if req, _ := r.start(&f.op, n, f, false, nil, nil); req == nil {
+		return false
+	}
+	r.engine.stats.ring.add(1)
+	return true
 }
 
 // published remembers the request, for Cancel.

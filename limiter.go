@@ -12,6 +12,10 @@ import (
 // Up to soft calls run at once. A caller that has waited for patience goes ahead while fewer than
 // hard are running: calls that wait for one another (a FIFO being opened at both ends, a FUSE
 // server in this very process) would otherwise lock each other out.
+//
+// A place that becomes free goes to whoever is first, not to the one that has waited longest, who
+// is only woken up. Handing it over looks fairer and costs a goroutine switch for each call, from
+// the moment on at which all places are taken once (docs/decisions.md).
 type limiter struct {
 	soft, hard uint32
 	patience   time.Duration
@@ -25,14 +29,14 @@ type limiter struct {
 
 // turn is the place of one caller in the queue.
 type turn struct {
-	granted chan struct{} // one element
-	timer   *time.Timer
+	woken chan struct{} // one element
+	timer *time.Timer
 }
 
 var turns = sync.Pool{New: func() any {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &turn{granted: make(chan struct{}, 1), timer: t}
+	return &turn{woken: make(chan struct{}, 1), timer: t}
 }}
 
 const (
@@ -54,7 +58,7 @@ func (l *limiter) acquire() { l.acquireUntil(nil, nil) }
 func (l *limiter) acquireUntil(stop, late <-chan struct{}) bool {
 	for {
 		s := l.state.Load()
-		if waiting(s) > 0 || running(s) >= l.soft {
+		if running(s) >= l.soft {
 			return l.acquireSlow(stop, late)
 		}
 		if l.state.CompareAndSwap(s, s+oneRunning) {
@@ -64,61 +68,64 @@ func (l *limiter) acquireUntil(stop, late <-chan struct{}) bool {
 }
 
 func (l *limiter) acquireSlow(stop, late <-chan struct{}) bool {
-	l.mu.Lock()
-	for {
-		// Under mu nobody else queues or is granted a place, but the fast paths still run.
-		s := l.state.Load()
-		if waiting(s) == 0 && running(s) < l.soft {
-			if l.state.CompareAndSwap(s, s+oneRunning) {
-				l.mu.Unlock()
-				return true
-			}
-		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
-			break
-		}
-	}
 	t := turns.Get().(*turn)
-	l.queue.push(t)
-	l.mu.Unlock()
-
 	defer turns.Put(t)
 	t.timer.Reset(l.patience)
 	defer t.timer.Stop()
-	for {
+	for !l.acquireOrQueue(t) {
 		select {
-		case <-t.granted:
-			return true
+		case <-t.woken:
+			continue
 		case <-t.timer.C:
 			if l.overtake(t) {
 				return true
 			}
 			t.timer.Reset(l.patience)
 		case <-stop:
-			return l.leave(t)
 		case <-late:
-			return l.leave(t)
+		}
+		if !l.leave(t) {
+			<-t.woken
+		}
+		if closed(stop) || closed(late) {
+			l.mu.Lock()
+			l.wake() // on behalf of the wake-up that may have been ours
+			l.mu.Unlock()
+			return false
+		}
+	}
+	return true
+}
+
+// closed reports whether c, which may be nil, is closed.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// acquireOrQueue takes a place if there is one, or else puts t in the queue.
+func (l *limiter) acquireOrQueue(t *turn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		s := l.state.Load()
+		if running(s) < l.soft {
+			if l.state.CompareAndSwap(s, s+oneRunning) {
+				return true
+			}
+		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
+			l.queue.push(t)
+			return false
 		}
 	}
 }
 
-// leave takes t out of the queue, or gives back the place that it has been granted meanwhile. It
-// returns false, for acquireSlow.
-func (l *limiter) leave(t *turn) bool {
-	l.mu.Lock()
-	queued := l.queue.remove(t)
-	if queued {
-		l.state.Add(^uint64(oneWaiting - 1)) // minus one
-	}
-	l.mu.Unlock()
-	if !queued {
-		<-t.granted
-		l.release()
-	}
-	return false
-}
-
-// overtake lets t run beyond the soft bound, unless the hard one is reached or t has been granted a
-// place in the meantime.
+// overtake lets t run beyond the soft bound, unless the hard one is reached or t has been woken up
+// in the meantime.
 func (l *limiter) overtake(t *turn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,30 +136,32 @@ func (l *limiter) overtake(t *turn) bool {
 	return true
 }
 
-// release gives the place back, to the caller that has waited longest if there is one.
-func (l *limiter) release() {
-	for {
-		s := l.state.Load()
-		if waiting(s) > 0 && running(s) <= l.soft {
-			break
-		}
-		if l.state.CompareAndSwap(s, s-oneRunning) {
-			return
-		}
-	}
+// leave takes t out of the queue; it reports false if t has been woken up in the meantime.
+func (l *limiter) leave(t *turn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for {
-		s := l.state.Load()
-		if l.queue.len() == 0 || running(s) > l.soft {
-			if l.state.CompareAndSwap(s, s-oneRunning) {
-				return
-			}
-			continue
-		}
+	if !l.queue.remove(t) {
+		return false
+	}
+	l.state.Add(^uint64(oneWaiting - 1)) // minus one
+	return true
+}
+
+// release gives the place back and wakes up the caller that has waited longest, if there is one.
+func (l *limiter) release() {
+	s := l.state.Add(^uint64(oneRunning - 1)) // minus one
+	if waiting(s) > 0 && running(s) < l.soft {
+		l.mu.Lock()
+		l.wake()
+		l.mu.Unlock()
+	}
+}
+
+// wake wakes up the caller that has waited longest if there is a place. mu is held.
+func (l *limiter) wake() {
+	if l.queue.len() > 0 && running(l.state.Load()) < l.soft {
 		l.state.Add(^uint64(oneWaiting - 1)) // minus one
-		l.queue.pop().granted <- struct{}{}
-		return
+		l.queue.pop().woken <- struct{}{}
 	}
 }
 

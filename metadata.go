@@ -37,6 +37,9 @@ func (f *File) Fd() uintptr {
 	if f == nil || f.os == nil {
 		return ^uintptr(0)
 	}
+	if f.nonblock {
+		setBlocking(f.fd)
+	}
 	return f.os.Fd()
 }
 
@@ -149,16 +152,16 @@ func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 		}
 		return copied(r, src)(f.os.ReadFrom(src))
 	}
+	if !ok || f.direct || f.writeBy.armed.Load() {
+		return io.Copy(writerOnly{f}, r)
+	}
 	if err := f.begin("write"); err != nil {
 		return 0, err
 	}
 	defer f.end()
-	if ok && !f.direct && !f.writeBy.armed.Load() {
-		f.position.Lock()
-		defer f.position.Unlock()
-		return copied(r, src)(f.os.ReadFrom(src))
-	}
-	return io.Copy(writerOnly{f}, r)
+	f.position.Lock()
+	defer f.position.Unlock()
+	return copied(r, src)(f.os.ReadFrom(src))
 }
 
 // copied returns a function that passes a result on, and charges what was copied from src, which
@@ -184,16 +187,16 @@ func (f *File) WriteTo(w io.Writer) (n int64, err error) {
 	if f.class == classOther {
 		return f.os.WriteTo(w) // without begin, as in ReadFrom
 	}
+	if _, ok := w.(syscall.Conn); !ok || f.direct || f.readBy.armed.Load() {
+		return io.Copy(w, readerOnly{f})
+	}
 	if err := f.begin("read"); err != nil {
 		return 0, err
 	}
 	defer f.end()
-	if _, ok := w.(syscall.Conn); ok && !f.direct && !f.readBy.armed.Load() {
-		f.position.Lock()
-		defer f.position.Unlock()
-		return f.os.WriteTo(w)
-	}
-	return io.Copy(w, readerOnly{f})
+	f.position.Lock()
+	defer f.position.Unlock()
+	return f.os.WriteTo(w)
 }
 
 // writerOnly and readerOnly hide ReadFrom and WriteTo from io.Copy, which would call them again.

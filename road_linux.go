@@ -13,35 +13,6 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// classify finds out what the file is.
-func (f *File) classify() {
-	conn, err := f.os.SyscallConn()
-	if err != nil {
-		return
-	}
-	var st unix.Stat_t
-	var flags int
-	err1 := conn.Control(func(fd uintptr) {
-		f.fd = int(fd)
-		if err = unix.Fstat(f.fd, &st); err == nil {
-			flags, err = unix.FcntlInt(fd, unix.F_GETFL, 0)
-		}
-	})
-	if err1 != nil || err != nil {
-		return
-	}
-	f.append = flags&unix.O_APPEND != 0
-	f.direct = flags&unix.O_DIRECT != 0
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		f.class = classDisk
-		f.volume = f.engine.volumes.of(uint64(st.Dev))
-	case unix.S_IFBLK:
-		f.class = classDisk
-		f.volume = f.engine.volumes.of(uint64(st.Rdev) | 1<<63) // apart from file systems
-	}
-}
-
 // tryInline carries out what can be done without waiting, and says on which road the rest goes:
 // n bytes have been moved then. See docs/design.md for the table and the measurements.
 func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) {
@@ -79,6 +50,20 @@ const (
 	missLimit = 8
 	missProbe = 32
 )
+
+// readHot reads p from off if all of it is in the page cache, and so far nothing tells that it may
+// not be: the shortest way that there is. If it reports false, nothing has been done.
+func (f *File) readHot(p []byte, off int64) bool {
+	if f.direct || f.misses.Load() != 0 || f.volume.nowait.Load() != yes || len(f.engine.rings) == 0 {
+		return false
+	}
+	n, errno := sysio.PreadNowait(f.fd, p[:min(len(p), maxTransfer)], off)
+	if errno != 0 || n != len(p) {
+		return false
+	}
+	f.engine.stats.cached.add(1)
+	return true
+}
 
 // readCached reads what is in the page cache.
 func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road) {
@@ -166,6 +151,7 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 	case errno == 0 || errno == syscall.EAGAIN:
 		f.volume.nowait.Store(yes)
 		if errno == 0 && (n == 0 || n == len(op.buf) || op.once) {
+			f.engine.stats.blocking.add(1) // it has waited for the device, in this thread
 			return n, 0, roadDone
 		}
 		return n, 0, roadRing
@@ -197,6 +183,8 @@ func blockingRoadHelps(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EAGAIN, syscall.EINTR, syscall.ECANCELED:
 		return true
+	case syscall.EBADF: // a file without offsets, ESPIPE, and one not open for writing are not told apart
+		return true
 	}
 	return false
 }
@@ -219,12 +207,7 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 	default:
 		return f.transferBlocking(op, n)
 	}
-	for {
-		err := call()
-		if err != syscall.EINTR {
-			return 0, f.wrap(word, err)
-		}
-	}
+	return 0, f.wrap(word, retryEINTR(call))
 }
 
 // vectorBlocking is blockingCall for several buffers.
