@@ -177,6 +177,9 @@ func TestCloseSlotWaiters(t *testing.T) {
 	}
 	wg.Wait()
 	release()
+	if n := e.homes[0].close(time.Second); n != 0 { // what Close left for the device to answer
+		t.Errorf("%d requests left", n)
+	}
 }
 
 // TestGivenUpCallsLeave has calls with a context wait for a place on the blocking road: when they
