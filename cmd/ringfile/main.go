@@ -1,5 +1,6 @@
 // Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files and
-// trees as fast as the disk and the processors allow, and says whether io_uring works here.
+// trees as fast as the disk and the processors allow, says whether io_uring works here, and measures
+// whether it pays.
 //
 // Run "ringfile help" for its usage.
 package main
@@ -26,6 +27,7 @@ const usage = `Usage: ringfile <command> [flags] [arguments]
 Commands:
   sum      print SHA-256 sums of files and directory trees, as sha256sum does
   probe    say whether io_uring is usable here, and what it can do
+  bench    measure os.File and ringfile on this machine
   version  print the version of this program
   help     print this text; "ringfile help <command>" explains a command
 
@@ -52,6 +54,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return runSum(ctx, rest, stdin, stdout, stderr)
 	case "probe":
 		return runProbe(rest, stdout, stderr)
+	case "bench":
+		return runBench(ctx, rest, stdin, stdout, stderr)
 	case "version", "-version", "--version":
 		fmt.Fprintf(stdout, "ringfile %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
@@ -69,7 +73,7 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case len(args) == 0:
 		io.WriteString(stdout, usage)
 		return 0
-	case args[0] == "sum" || args[0] == "probe":
+	case args[0] == "sum" || args[0] == "probe" || args[0] == "bench":
 		return run(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
 	case args[0] == "version" || args[0] == "help":
 		io.WriteString(stdout, usage)

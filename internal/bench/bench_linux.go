@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,58 +15,87 @@ import (
 
 const oDirect = syscall.O_DIRECT
 
-func datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
-
-// evict drops the files from the page cache.
-func evict(f *os.File, small []string) error {
-	if err := unix.Fdatasync(int(f.Fd())); err != nil {
-		return err
-	}
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return err
-	}
-	for _, name := range small {
-		s, err := os.Open(name)
-		if err != nil {
+func datasync(f *os.File) error {
+	for {
+		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
 			return err
 		}
-		unix.Fdatasync(int(s.Fd()))
-		unix.Fadvise(int(s.Fd()), 0, 0, unix.FADV_DONTNEED)
-		s.Close()
 	}
-	return nil
+}
+
+// syncFileSystem writes back the file system that f is on.
+func syncFileSystem(f *os.File) error { return unix.Syncfs(int(f.Fd())) }
+
+// evict drops what f has in the page cache, as far as it is written back.
+func evict(f *os.File) error { return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
+
+// inCacheShare returns how much of the first n bytes of f is in the page cache, -1 if the kernel
+// does not tell (before Linux 6.5).
+func inCacheShare(f *os.File, n int64) float64 {
+	var st unix.Cachestat_t
+	err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{Off: 0, Len: uint64(n)}, &st, 0)
+	if err != nil || n <= 0 {
+		return -1
+	}
+	page := int64(os.Getpagesize())
+	return min(float64(st.Cache)/float64((n+page-1)/page), 1)
+}
+
+// inMemory reports whether the files of dir are in memory only, so that there is nothing to wait
+// for, and O_DIRECT and eviction mean nothing.
+func inMemory(dir string) bool {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return false
+	}
+	return uint32(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC
+}
+
+// threadCount returns the number of threads of the process.
+func threadCount() int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(status, []byte("\nThreads:"))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	n, _ := strconv.Atoi(string(bytes.TrimSpace(line)))
+	return n
 }
 
 // watchThreads looks at the threads of the process until the returned function is called, which
-// returns the most there were: all, and those that are kernel workers.
+// returns the most there were: all, and those that are kernel workers. Go's threads do not end and
+// idle workers stay for seconds, so that looking at the end of a short piece sees them all.
 func watchThreads() func() (threads, workers int) {
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
-	var most, mostWorkers int
+	most := threadCount()
 	wg.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
 		for {
-			tasks, _ := os.ReadDir("/proc/self/task")
-			most = max(most, len(tasks))
-			if len(tasks) < 100 {
-				n := 0
-				for _, t := range tasks {
-					comm, _ := os.ReadFile(filepath.Join("/proc/self/task", t.Name(), "comm"))
-					if strings.HasPrefix(string(comm), "iou-wrk") {
-						n++
-					}
-				}
-				mostWorkers = max(mostWorkers, n)
-			}
 			select {
 			case <-stop:
 				return
-			case <-time.After(100 * time.Millisecond):
+			case <-tick.C:
+				most = max(most, threadCount())
 			}
 		}
 	})
 	return func() (int, int) {
 		close(stop)
 		wg.Wait()
-		return most, mostWorkers
+		return max(most, threadCount()), workerCount()
 	}
+}
+
+func workerCount() (n int) {
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, t := range tasks {
+		comm, _ := os.ReadFile(filepath.Join("/proc/self/task", t.Name(), "comm"))
+		if strings.HasPrefix(string(comm), "iou-wrk") {
+			n++
+		}
+	}
+	return n
 }

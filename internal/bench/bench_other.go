@@ -1,0 +1,22 @@
+//go:build !linux
+
+package bench
+
+import (
+	"errors"
+	"os"
+)
+
+const oDirect = 0 // there is none
+
+func datasync(f *os.File) error { return f.Sync() }
+
+func syncFileSystem(*os.File) error { return nil }
+
+func evict(*os.File) error { return errors.ErrUnsupported }
+
+func inCacheShare(*os.File, int64) float64 { return -1 }
+
+func inMemory(string) bool { return false }
+
+func watchThreads() func() (threads, workers int) { return func() (int, int) { return 0, 0 } }

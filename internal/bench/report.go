@@ -1,0 +1,193 @@
+package bench
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// Machine is what the numbers were measured on.
+type Machine struct {
+	CPU     string `json:"cpu"`
+	Cores   int    `json:"cores"`
+	Memory  int64  `json:"memory_bytes"`
+	Kernel  string `json:"kernel"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+	Version string `json:"ringfile"`
+	Backend string `json:"backend"` // that a ringfile program gets here, and why if it is not uring
+}
+
+// Volume is a place that was measured.
+type Volume struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Device  string `json:"device"`
+	Options string `json:"options"`
+	Size    int64  `json:"file_bytes"` // of the large file
+	Note    string `json:"note,omitempty"`
+}
+
+// Report is what a run found out.
+type Report struct {
+	Machine     Machine       `json:"machine"`
+	Command     string        `json:"command"`
+	Date        time.Time     `json:"date"`
+	Took        time.Duration `json:"took_ns"`
+	Reps        int           `json:"repetitions"`
+	Piece       time.Duration `json:"piece_ns"`
+	Interrupted bool          `json:"interrupted,omitempty"`
+	Volumes     []Volume      `json:"volumes"`
+	Results     []Result      `json:"results,omitempty"`
+	Fio         []FioResult   `json:"fio,omitempty"`
+	FioVersion  string        `json:"fio_version,omitempty"`
+}
+
+// WriteJSON writes the whole report.
+func (r *Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	return enc.Encode(r)
+}
+
+var csvHeader = []string{"volume", "op", "mode", "block", "goroutines", "compute_us", "contestant",
+	"ops_per_s", "mb_per_s", "p50_us", "p99_us", "p999_us", "cpu_us_per_op", "threads", "workers",
+	"allocs_per_op", "road_cached", "road_ring", "road_blocking", "ops", "ratio", "verdict", "note"}
+
+// WriteCSV writes the medians, a line for each cell and contestant.
+func (r *Report) WriteCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(csvHeader); err != nil {
+		return err
+	}
+	line := func(volume, op, mode string, block, goroutines int, compute time.Duration, s *Side,
+		ratio, verdict, note string) {
+		num := func(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }
+		us := func(d time.Duration) string { return num(float64(d) / 1e3) }
+		m := s.Median
+		row := []string{volume, op, mode, strconv.Itoa(block), strconv.Itoa(goroutines), us(compute), s.Name}
+		if len(s.Samples) == 0 {
+			row = append(row, make([]string, 13)...)
+		} else {
+			row = append(row, num(m.OpsPerSecond()), num(m.OpsPerSecond()*float64(block)/1e6),
+				us(m.P50), us(m.P99), us(m.P999), num(m.CPUMicros), strconv.Itoa(m.Threads),
+				strconv.Itoa(m.Workers), num(m.AllocsPerOp), fmt.Sprint(m.Roads.Cached),
+				fmt.Sprint(m.Roads.Ring), fmt.Sprint(m.Roads.Blocking), strconv.Itoa(s.Ops))
+		}
+		out.Write(append(row, ratio, verdict, note))
+	}
+	for i := range r.Results {
+		res := &r.Results[i]
+		c := res.Cell
+		for _, s := range []*Side{&res.OS, &res.Ring} {
+			note := res.Skipped
+			if s.Error != "" {
+				note = s.Error
+			}
+			ratio := ""
+			if res.Ratio > 0 {
+				ratio = strconv.FormatFloat(res.Ratio, 'f', 3, 64)
+			}
+			line(res.Volume, string(c.Op), string(c.Mode), c.Block, c.Goroutines, c.Compute, s, ratio, string(res.Verdict), note)
+		}
+	}
+	for i := range r.Fio {
+		f := &r.Fio[i]
+		for j := range f.Sides {
+			line(f.Volume, f.RW, "direct", f.Block, f.Depth, 0, &f.Sides[j], "", "", f.Sides[j].Error)
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// Duration returns d with three digits.
+func Duration(d time.Duration) string {
+	switch {
+	case d < 10*time.Microsecond:
+		return fmt.Sprintf("%.2fµs", float64(d)/1e3)
+	case d < 100*time.Microsecond:
+		return fmt.Sprintf("%.1fµs", float64(d)/1e3)
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.0fµs", float64(d)/1e3)
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.2fms", float64(d)/1e6)
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%.1fms", float64(d)/1e6)
+	case d < time.Second:
+		return fmt.Sprintf("%.0fms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.2fs", d.Seconds())
+}
+
+// Count returns n with three digits and a unit.
+func Count(f float64) string {
+	switch {
+	case f >= 999.5e6:
+		return fmt.Sprintf("%.3gG", f/1e9)
+	case f >= 99.95e6:
+		return fmt.Sprintf("%.0fM", f/1e6)
+	case f >= 999.5e3:
+		return fmt.Sprintf("%.3gM", f/1e6)
+	case f >= 99.95e3:
+		return fmt.Sprintf("%.0fk", f/1e3)
+	case f >= 999.5:
+		return fmt.Sprintf("%.3gk", f/1e3)
+	}
+	return fmt.Sprintf("%.3g", f)
+}
+
+// Megabytes returns a number of bytes in MB, without the unit.
+func Megabytes(n float64) string {
+	if n < 99.5e6 {
+		return fmt.Sprintf("%.3g", n/1e6)
+	}
+	return fmt.Sprintf("%.0f", n/1e6)
+}
+
+// Road says in short which way the operations of a side went.
+func (s *Side) Road() string {
+	cached, ring, blocking := s.Share()
+	text := ""
+	add := func(name string, percent float64) {
+		if percent < 0.5 {
+			return
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s %.0f%%", name, percent)
+	}
+	add("ring", ring)
+	add("cache", cached)
+	add("blocking", blocking)
+	return text
+}
+
+// Summary counts the verdicts and names the cells of each, slower ones first.
+func (r *Report) Summary() (slower, equal, faster, failed, doubted []*Result, skipped int) {
+	for i := range r.Results {
+		res := &r.Results[i]
+		if len(res.Doubts) > 0 {
+			doubted = append(doubted, res)
+		}
+		switch {
+		case res.Skipped != "":
+			skipped++
+		case res.Failed():
+			failed = append(failed, res)
+		case res.Verdict == Slower:
+			slower = append(slower, res)
+		case res.Verdict == Faster:
+			faster = append(faster, res)
+		case res.Verdict == Equal:
+			equal = append(equal, res)
+		}
+	}
+	return
+}

@@ -1,0 +1,278 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Piecer measures pieces of one cell with one implementation.
+type Piecer interface {
+	Piece(l Limit) (Sample, error)
+	Close() error
+}
+
+// Runner measures cells, os.File and ringfile in turn.
+type Runner struct {
+	Reps int
+	Time time.Duration // of a piece
+	// Start makes a cell ready for one of the two.
+	Start func(ctx context.Context, c Cell, useRing bool) (Piecer, error)
+}
+
+// Side is what one contestant did in a cell.
+type Side struct {
+	Name    string   `json:"name"`
+	Median  Sample   `json:"median"` // each number the median of the samples', but for the peaks of threads and the sums of roads
+	Samples []Sample `json:"samples"`
+	Ops     int      `json:"ops"` // in all samples
+	Error   string   `json:"error,omitempty"`
+}
+
+// Result is what came of a cell.
+type Result struct {
+	Volume  string    `json:"volume"`
+	Cell    Cell      `json:"cell"`
+	Name    string    `json:"name"`
+	Skipped string    `json:"skipped,omitempty"` // why there are no numbers
+	OS      Side      `json:"os"`
+	Ring    Side      `json:"ringfile"`
+	Ratios  []float64 `json:"ratios,omitempty"` // of the rates, ringfile to os.File, for each repetition
+	Ratio   float64   `json:"ratio,omitempty"`  // their median
+	Verdict Verdict   `json:"verdict,omitempty"`
+	Doubts  []string  `json:"doubts,omitempty"` // where the counters do not show what the cell claims
+}
+
+// Verdict is the outcome of a cell in a word.
+type Verdict string
+
+const (
+	Faster Verdict = "faster"
+	Equal  Verdict = "equal" // or the difference is within what varies from piece to piece
+	Slower Verdict = "slower"
+)
+
+// margin is the difference that counts as one.
+const margin = 0.05
+
+// verdict judges the ratios of the repetitions: a difference counts if it is seen each time.
+func verdict(ratios []float64) Verdict {
+	m := median(ratios)
+	switch {
+	case m >= 1+margin && slices.Min(ratios) > 1:
+		return Faster
+	case m <= 1-margin && slices.Max(ratios) < 1:
+		return Slower
+	}
+	return Equal
+}
+
+// Names of the two sides.
+const (
+	NameOS   = "os.File"
+	NameRing = "ringfile"
+)
+
+// Cell measures one cell on the files of b. A side that fails is noted in the result; the error is for what ends the
+// whole run.
+func (r *Runner) Cell(ctx context.Context, b *Bench, c Cell) (Result, error) {
+	res := Result{Cell: c, Name: c.String(), OS: Side{Name: NameOS}, Ring: Side{Name: NameRing}}
+	if res.Skipped = b.Skip(c); res.Skipped != "" {
+		return res, nil
+	}
+	sides := [2]*Side{&res.OS, &res.Ring}
+	var piecers [2]Piecer
+	for i := range sides {
+		p, err := r.Start(ctx, c, i == 1)
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if p != nil {
+			defer p.Close()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return res, err
+		case i == 0 && errors.Is(err, ErrNoDirect):
+			res.Skipped = err.Error()
+			return res, nil
+		case err != nil:
+			sides[i].Error = err.Error()
+			continue
+		}
+		piecers[i] = p
+	}
+	for rep := -1; rep < r.Reps; rep++ {
+		for turn := range sides {
+			i := turn ^ rep&1 // the two take turns in going first
+			if piecers[i] == nil || sides[i].Error != "" {
+				continue
+			}
+			l := Limit{Time: r.Time}
+			if rep < 0 {
+				// The first piece makes stacks, threads and rings, and is not counted.
+				l.Time = r.warmUp()
+			}
+			s, err := piecers[i].Piece(l)
+			switch {
+			case ctx.Err() != nil:
+				return res, ctx.Err()
+			case errors.Is(err, ErrNotEvicted), errors.Is(err, ErrNoDirect) && i == 0:
+				res.Skipped = err.Error()
+				return res, nil
+			case err != nil:
+				sides[i].Error = err.Error()
+			case rep >= 0:
+				sides[i].Samples = append(sides[i].Samples, s)
+			}
+		}
+	}
+	res.judge(inMemory(b.Dir))
+	return res, nil
+}
+
+func (r *Runner) warmUp() time.Duration { return min(r.Time/4, 25*time.Millisecond) }
+
+// judge derives everything from the samples. In memory, nothing goes through a ring or is tried in
+// the page cache first.
+func (res *Result) judge(inMemory bool) {
+	res.OS.summarize()
+	res.Ring.summarize()
+	for i := range min(len(res.OS.Samples), len(res.Ring.Samples)) {
+		if rate := res.OS.Samples[i].OpsPerSecond(); rate > 0 {
+			res.Ratios = append(res.Ratios, res.Ring.Samples[i].OpsPerSecond()/rate)
+		}
+	}
+	if len(res.Ratios) > 0 && res.OS.Error == "" && res.Ring.Error == "" {
+		res.Ratio, res.Verdict = median(res.Ratios), verdict(res.Ratios)
+	}
+	res.Doubts = res.doubts(inMemory)
+}
+
+// Failed tells whether a side could not do the cell.
+func (res *Result) Failed() bool { return res.OS.Error != "" || res.Ring.Error != "" }
+
+// median returns the middle of v, the mean of the two middle ones if there is none.
+func median[T cmp.Ordered](v []T) T {
+	var zero T
+	if len(v) == 0 {
+		return zero
+	}
+	s := slices.Sorted(slices.Values(v))
+	if m := len(s) / 2; len(s)%2 == 1 {
+		return s[m]
+	}
+	return mean(s[len(s)/2-1], s[len(s)/2])
+}
+
+func mean[T cmp.Ordered](a, b T) T {
+	switch a := any(a).(type) {
+	case float64:
+		return any((a + any(b).(float64)) / 2).(T)
+	case time.Duration:
+		return any((a + any(b).(time.Duration)) / 2).(T)
+	case int:
+		return any((a + any(b).(int)) / 2).(T)
+	}
+	return b
+}
+
+func medianOf[T cmp.Ordered](samples []Sample, field func(Sample) T) T {
+	v := make([]T, len(samples))
+	for i, s := range samples {
+		v[i] = field(s)
+	}
+	return median(v)
+}
+
+func (s *Side) summarize() {
+	if len(s.Samples) == 0 {
+		return
+	}
+	m := Sample{
+		Ops:         medianOf(s.Samples, func(s Sample) int { return s.Ops }),
+		P50:         medianOf(s.Samples, func(s Sample) time.Duration { return s.P50 }),
+		P99:         medianOf(s.Samples, func(s Sample) time.Duration { return s.P99 }),
+		P999:        medianOf(s.Samples, func(s Sample) time.Duration { return s.P999 }),
+		CPUMicros:   medianOf(s.Samples, func(s Sample) float64 { return s.CPUMicros }),
+		AllocsPerOp: medianOf(s.Samples, func(s Sample) float64 { return s.AllocsPerOp }),
+		InCache:     medianOf(s.Samples, func(s Sample) float64 { return s.InCache }),
+	}
+	// So that the rate of the median is the median of the rates.
+	if rate := medianOf(s.Samples, Sample.OpsPerSecond); rate > 0 {
+		m.Seconds = float64(m.Ops) / rate
+	}
+	s.Ops = 0
+	for _, x := range s.Samples {
+		m.Threads, m.Workers = max(m.Threads, x.Threads), max(m.Workers, x.Workers)
+		m.Roads = m.Roads.Plus(x.Roads)
+		s.Ops += x.Ops
+	}
+	s.Median = m
+}
+
+// Share returns the share of each road in percent of the operations of the side.
+func (s *Side) Share() (cached, ring, blocking float64) {
+	if s.Ops == 0 {
+		return 0, 0, 0
+	}
+	f := 100 / float64(s.Ops)
+	r := s.Median.Roads
+	return f * float64(r.Cached), f * float64(r.Ring), f * float64(r.Blocking)
+}
+
+// doubts compares what the counters and the page cache say with what the cell claims.
+func (res *Result) doubts(inMemory bool) (d []string) {
+	c := res.Cell
+	for _, s := range []*Side{&res.OS, &res.Ring} {
+		if len(s.Samples) == 0 {
+			continue
+		}
+		in := s.Median.InCache
+		switch {
+		case in < 0: // not known
+		case c.Mode == Cached && in < 0.99:
+			d = append(d, fmt.Sprintf("%s: only %.0f %% of the data were in the page cache", s.Name, in*100))
+		case c.Mode != Cached && in > 0.01:
+			d = append(d, fmt.Sprintf("%s: %.0f %% of the data were in the page cache", s.Name, in*100))
+		}
+	}
+	if len(res.Ring.Samples) == 0 {
+		return d
+	}
+	cached, ring, blocking := res.Ring.Share()
+	expect := func(road string, got, want float64) {
+		if got < want {
+			d = append(d, fmt.Sprintf("roads: %.0f %% of the operations by %s, at least %.0f %% expected", got, road, want))
+		}
+	}
+	switch {
+	case inMemory:
+		expect("blocking call", blocking, 95)
+	case c.Mode == Direct && c.Op == Append:
+		expect("ring", ring, 95)              // the write
+		expect("blocking call", blocking, 95) // the sync; see docs/design.md
+	case c.Mode == Direct:
+		expect("ring", ring, 95)
+	case c.Op == Append:
+		expect("blocking call", blocking, 190) // the write and the sync
+	case c.Mode == Cached && (c.Op == RandWrite || c.Op == SeqWrite):
+		expect("blocking call", blocking, 95)
+	case c.Mode == Cached && c.Op == Mix:
+		expect("cache", cached, 70)
+	case c.Mode == Cached:
+		expect("cache", cached, 95)
+	case c.Mode == Cold && c.Op == RandRead:
+		expect("ring", ring, 90)
+	case c.Mode == Cold && c.Op == Mix:
+		expect("ring", ring, 65)
+	case c.Mode == Cold && c.Op == SeqRead:
+		expect("cache or ring", cached+ring, 95) // much of it read ahead
+	case c.Mode == Cold:
+		expect("ring", ring, 90)
+	}
+	return d
+}
