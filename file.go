@@ -281,6 +281,12 @@ func (f *File) outcome(code opcode, word string, n int, want int64, errno syscal
 // reads and for all writes.
 func (f *File) perform(op *operation, word string) (int, error) {
 	n, errno, road := f.tryInline(op)
+	if road == roadRing && op.code.writes() {
+		if r := f.engine.pick(); r.enterAlone() {
+			defer r.leaveAlone()
+			road = roadBlocking
+		}
+	}
 	if road == roadRing {
 		f.engine.stats.ring.add(1)
 		var handled bool

@@ -43,6 +43,7 @@ type ring struct {
 	slab   slab
 	solos  []*ring      // small rings for callers that need not share this one
 	crowd  atomic.Int32 // requests to go until solos are used again
+	alone  atomic.Int32 // writes that are admitted by enterAlone
 
 	mu      sync.Mutex // the submission side:
 	stance  stance
@@ -149,24 +150,45 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 // nobody; otherwise, and for a while after, it is the common one: waiting for many together costs
 // less, and callers that wait for themselves keep the Ps from the reaper.
 func (r *ring) orSolo() *ring {
-	n := int(r.inFlight.Load())
-	if n == 0 || len(r.solos) == 0 {
+	n := int(r.inFlight.Load() + r.alone.Load())
+	if n == 0 || r.crowded(n) {
 		return r
 	}
-	if n <= len(r.solos) {
-		if crowd := r.crowd.Load(); crowd > 0 {
-			r.crowd.Store(crowd - 1)
-			return r
-		}
-		for _, s := range r.solos {
-			if s.inFlight.Load() == 0 && s.broken.Load() == nil {
-				return s
-			}
+	for _, s := range r.solos {
+		if s.inFlight.Load() == 0 && s.broken.Load() == nil {
+			return s
 		}
 	}
 	r.crowd.Store(crowdMemory)
 	return r
 }
+
+// crowded reports whether n requests in flight, or those of a while ago, are too many for each to
+// have a ring to itself.
+func (r *ring) crowded(n int) bool {
+	if n > len(r.solos) {
+		r.crowd.Store(crowdMemory)
+		return true
+	}
+	if crowd := r.crowd.Load(); crowd > 0 {
+		r.crowd.Store(crowd - 1)
+		return true
+	}
+	return false
+}
+
+// enterAlone admits a direct write that is better left to a system call, as long as a ring could be
+// its own: when a file system's direct write completes for a ring, that takes a detour through a
+// kernel thread, which costs a writer that waits for it a sixth of its speed. leaveAlone ends it.
+func (r *ring) enterAlone() bool {
+	if n := int(r.inFlight.Load() + r.alone.Load()); n > 0 && r.crowded(n) {
+		return false
+	}
+	r.alone.Add(1)
+	return true
+}
+
+func (r *ring) leaveAlone() { r.alone.Add(-1) }
 
 // crowdMemory is for how many requests a ring remembers that there was a crowd.
 const crowdMemory = 64

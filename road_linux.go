@@ -73,7 +73,7 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 	misses := f.misses.Load()
 	if misses >= missLimit && misses%missProbe != 0 {
 		f.misses.Store(misses + 1)
-		return 0, 0, roadRing
+		return 0, 0, f.missRoad(op.want())
 	}
 	total := op.want()
 	for {
@@ -86,7 +86,7 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 			if n == 0 {
 				f.misses.Store(max(misses+1, 1))
 			}
-			return n, 0, roadRing
+			return n, 0, f.missRoad(total - n)
 		case errno == syscall.EOPNOTSUPP, errno == syscall.ENOSYS:
 			f.volume.nowait.Store(no)
 			return n, 0, roadBlocking
@@ -106,6 +106,18 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 			return n, 0, roadDone
 		}
 	}
+}
+
+// largeRead is from how many bytes on a buffered read that has to wait for the device is left to a
+// system call. A ring starts it anew for each part that the readahead brings in.
+const largeRead = 256 << 10
+
+// missRoad returns the road of a buffered read of n bytes that are not in the page cache.
+func (f *File) missRoad(n int) road {
+	if n >= largeRead {
+		return roadBlocking
+	}
+	return roadRing
 }
 
 // readNowait reads behind the first n bytes what the page cache has.

@@ -41,7 +41,7 @@ directory of the file system in question, and removes them.
   --reps N          pieces of each cell and side; default: 3, 5 for --full in one
                     directory
   --piece-time T    duration of a piece; default: 150ms, 200ms for --full in one
-                    directory, 500ms for --fio
+                    directory, 120ms with --fs, 500ms for --fio
   --cells REGEXP    only cells whose name matches; names are as in
                     op=randread/mode=direct/size=4k/goroutines=32
   --goroutines LIST other numbers of goroutines, as in 1,16,64
@@ -141,7 +141,9 @@ func (f *benchFlags) piece(fio bool) time.Duration {
 		return f.pieceTime
 	case fio:
 		return 500 * time.Millisecond
-	case f.full && len(f.fs) == 0:
+	case len(f.fs) > 0:
+		return 120 * time.Millisecond
+	case f.full:
 		return 200 * time.Millisecond
 	}
 	return 150 * time.Millisecond
@@ -308,13 +310,25 @@ func (b *bencher) plan(ctx context.Context) error {
 			return err
 		}
 	}
-	b.planned = time.Duration(places) * (time.Duration(len(b.cells))*b.cost() + time.Duration(len(b.fioCells))*b.fioCost())
+	names := f.fs
+	if len(names) == 0 {
+		names = []string{"that of --dir"}
+	}
+	for _, name := range names {
+		for _, c := range b.cells {
+			b.planned += b.cost(name, c)
+		}
+		b.planned += time.Duration(len(b.fioCells)) * b.fioCost()
+	}
 	return nil
 }
 
-// cost estimates how long a cell takes, with its preparations.
-func (b *bencher) cost() time.Duration {
-	return time.Duration(2*b.flags.reps)*(b.flags.piece(false)+30*time.Millisecond) + 150*time.Millisecond
+// cost estimates how long a cell takes on a file system, with its preparations.
+func (b *bencher) cost(name string, c bench.Cell) time.Duration {
+	if name == "tmpfs" && c.Mode != bench.Cached {
+		return 0 // will be skipped
+	}
+	return time.Duration(2*b.flags.reps)*(b.flags.piece(false)+40*time.Millisecond) + 250*time.Millisecond
 }
 
 func (b *bencher) fioCost() time.Duration {
@@ -368,7 +382,7 @@ func (b *bencher) measure(ctx context.Context, p place) error {
 		}
 		res.Volume = p.Name
 		b.report.Results = append(b.report.Results, res)
-		b.count(b.cost())
+		b.count(b.cost(p.Name, c))
 		table.add(&res)
 	}
 	runner.Time = b.flags.piece(true)

@@ -54,8 +54,8 @@ func TestBenchDefaults(t *testing.T) {
 		{"", true, false, false, "", 3, 256 << 20, 150 * time.Millisecond},
 		{"--quick --out x", true, false, false, "x", 3, 256 << 20, 150 * time.Millisecond},
 		{"--full", false, true, false, "ringfile-bench", 5, 1 << 30, 200 * time.Millisecond},
-		{"--fs ext4,tmpfs", false, true, false, "ringfile-bench", 3, 1 << 30, 150 * time.Millisecond},
-		{"--fs ext4 --quick", true, false, false, "", 3, 256 << 20, 150 * time.Millisecond},
+		{"--fs ext4,tmpfs", false, true, false, "ringfile-bench", 3, 1 << 30, 120 * time.Millisecond},
+		{"--fs ext4 --quick", true, false, false, "", 3, 256 << 20, 120 * time.Millisecond},
 		{"--fio", false, false, true, "ringfile-bench", 3, 1 << 30, 150 * time.Millisecond},
 		{"--fio --full --reps 2 --piece-time 1ms --size 2G", false, true, true, "ringfile-bench", 2, 2 << 30, time.Millisecond},
 	} {

@@ -161,7 +161,7 @@ func details(volume, where string, results []*Result) (images []Image) {
 					if r.row() != k || r.Cell.Mode != mode || r.Skipped != "" {
 						continue
 					}
-					p.X = append(p.X, Count(float64(r.Cell.Goroutines)))
+					p.X = append(p.X, shortNumber(r.Cell.Goroutines))
 					for i, s := range []*Side{&r.OS, &r.Ring} {
 						p.Lines[i].Y = append(p.Lines[i].Y, number(s, a.value))
 					}
@@ -176,6 +176,14 @@ func details(volume, where string, results []*Result) (images []Image) {
 		}
 	}
 	return images
+}
+
+// shortNumber is exact up to where Count is short and exact for round numbers.
+func shortNumber(n int) string {
+	if n < 10_000 {
+		return strconv.Itoa(n)
+	}
+	return Count(float64(n))
 }
 
 // number is a value of a side that has any.

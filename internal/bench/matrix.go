@@ -149,7 +149,7 @@ func (c Cell) Title() string {
 		s = string(c.Op)
 	}
 	if c.Compute > 0 {
-		s += fmt.Sprintf(", %d µs of work between", c.Compute.Microseconds())
+		s += fmt.Sprintf(", %d µs of work", c.Compute.Microseconds())
 	}
 	return s
 }

@@ -178,6 +178,8 @@ func TestDoubts(t *testing.T) {
 		{"append", Append, Cached, false, Roads{Blocking: 200}, -1, ""},
 		{"append, direct", Append, Direct, false, Roads{Ring: 100, Blocking: 100}, -1, ""},
 		{"mix", Mix, Cached, false, Roads{Cached: 75, Blocking: 25}, 1, ""},
+		{"mix behind locks", Mix, Cached, false, Roads{Cached: 50, Ring: 25, Blocking: 25}, 1, ""},
+		{"mix, all blocking", Mix, Cached, false, Roads{Blocking: 100}, 1, "by cache or ring"},
 		{"cold in sequence", SeqRead, Cold, false, Roads{Cached: 70, Ring: 30}, 0, ""},
 		{"cold in sequence, blocking", SeqRead, Cold, false, Roads{Blocking: 100}, 0, "by cache or ring"},
 	} {

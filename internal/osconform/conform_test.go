@@ -226,7 +226,12 @@ func runSuite(t *testing.T, goTool string, s *suite, binary, backend string) {
 	if did.Backend != backend {
 		t.Errorf("the tests ran on %q, want %q", did.Backend, backend)
 	}
-	ringUsed := did.Stats.Ring >= 500 // so many files are opened chilled; see package os here
+	ringUsed := did.Stats.Ring > 0
+	if did.Stats.Cached > 1000 {
+		// Where the temporary files can be read through a ring at all, as on no tmpfs, those that
+		// package os here has chilled must have been.
+		ringUsed = did.Stats.Ring >= 500
+	}
 	if did.Stats.Strays != 0 || did.Stats.Broken != 0 || ringUsed != (backend == "uring") {
 		t.Errorf("unexpected counts: %+v", did.Stats)
 	}
