@@ -69,8 +69,7 @@ type Config struct {
 	Workers int
 
 	// BlockingLimit is how many goroutines are in a blocking system call at once; under pressure
-	// of calls that do not end the bound rises to four times that. Zero: 64, or 128 without
-	// io_uring.
+	// of calls that do not end the bound rises to four times that. Zero: 256.
 	BlockingLimit int
 
 	// CloseTimeout is how long Close waits for the kernel to return requests. Zero: 10 seconds.
@@ -156,10 +155,7 @@ func New(c Config) (*Engine, error) {
 	}
 	limit := c.BlockingLimit
 	if limit == 0 {
-		limit = 64
-		if len(e.rings) == 0 {
-			limit = 128
-		}
+		limit = 256
 	}
 	e.blocking = newLimiter(limit, 4*limit)
 	e.affinity.New = func() any {

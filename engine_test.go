@@ -132,7 +132,7 @@ func TestManyGoroutines(t *testing.T) {
 			watch.Wait()
 			bound := 64 + runtime.GOMAXPROCS(0)*8
 			if e.Backend() == ringfile.BackendBlocking {
-				bound += 4 * 128
+				bound += 256
 			}
 			t.Logf("direct=%v: %d goroutines, at most %d threads, %+v", direct != 0, n, most, e.Stats())
 			if most > bound {
