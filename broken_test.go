@@ -30,16 +30,9 @@ func hookedEngine(t *testing.T, hook uring.EnterHook) *Engine {
 	return e
 }
 
-// TestBrokenRing has io_uring_enter fail for good in the middle of the work. What the kernel had
-// taken completes, the rest is done by blocking calls, and everybody gets the right data.
-func TestBrokenRing(t *testing.T) {
-	var calls atomic.Int64
-	e := hookedEngine(t, func(toSubmit, minComplete uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
-		if calls.Add(1) > 100 {
-			return 0, syscall.EBADF, true
-		}
-		return 0, 0, false
-	})
+// readEverywhere reads a file of Pattern from many goroutines, in calls and in futures, and checks
+// every byte.
+func readEverywhere(t *testing.T, e *Engine) {
 	f, err := e.OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDONLY|testDirect, 0)
 	if err != nil {
 		t.Skip(err)
@@ -66,6 +59,19 @@ func TestBrokenRing(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestBrokenRing has io_uring_enter fail for good in the middle of the work. What the kernel had
+// taken completes, the rest is done by blocking calls, and everybody gets the right data.
+func TestBrokenRing(t *testing.T) {
+	var calls atomic.Int64
+	e := hookedEngine(t, func(toSubmit, minComplete uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
+		if calls.Add(1) > 100 {
+			return 0, syscall.EBADF, true
+		}
+		return 0, 0, false
+	})
+	readEverywhere(t, e)
 	s := e.Stats()
 	if s.Broken < 1 || s.Ring == 0 || s.Blocking == 0 || s.InFlight != 0 {
 		t.Errorf("stats after the break: %+v", s)
@@ -92,26 +98,7 @@ func TestEnterTrouble(t *testing.T) {
 		}
 		return 0, 0, false
 	})
-	f, err := e.OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDONLY|testDirect, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer f.Close()
-	var wg sync.WaitGroup
-	for g := range 16 {
-		wg.Go(func() {
-			buf := AlignedBuffer(4096, 4096)
-			for i := range 100 {
-				off := int64((g*50+i)%256) * 4096
-				n, err := f.ReadAt(buf, off)
-				if n != 4096 || err != nil || testutil.CheckPattern(buf, off) >= 0 {
-					t.Errorf("read at %d = %d, %v", off, n, err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	readEverywhere(t, e)
 	if s := e.Stats(); s.Broken != 0 || s.Busy == 0 || s.Strays != 0 || s.InFlight != 0 || s.Blocking != 0 {
 		t.Errorf("stats: %+v", s)
 	}
