@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/cputime"
 )
 
 // file is what both implementations have.
@@ -373,12 +374,12 @@ func (s *Session) measure(l Limit) (Sample, error) {
 	var mem0, mem1 runtime.MemStats
 	runtime.ReadMemStats(&mem0)
 	call(l.Started)
-	cpu0 := cpuTime()
+	cpu0 := cputime.Process()
 	p.began = time.Now()
 	close(start)
 	p.wait(l.Time)
 	finished.Wait()
-	took, cpu := time.Since(p.began), cpuTime()-cpu0
+	took, cpu := time.Since(p.began), cputime.Process()-cpu0
 	call(l.Done)
 	runtime.ReadMemStats(&mem1)
 	sample := Sample{Seconds: took.Seconds(), Roads: s.b.roads().minus(roads)}

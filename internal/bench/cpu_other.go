@@ -1,7 +1,0 @@
-//go:build !unix
-
-package bench
-
-import "time"
-
-func cpuTime() time.Duration { return 0 } // not known
