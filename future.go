@@ -279,7 +279,7 @@ func (f *Future[T]) cancelled() bool {
 
 // fulfil takes the outcome from the reaper, or from the goroutine on the blocking road.
 func (f *Future[T]) fulfil(n int, errno syscall.Errno, why cause) {
-	if blockingRoadHelps(errno) && why == notCancelled {
+	if f.op.file.blockingHelps(errno) && why == notCancelled {
 		f.mu.Lock()
 		f.req = nil
 		f.mu.Unlock()
