@@ -146,6 +146,7 @@ type Engine struct {
 	blocking *limiter
 	volumes  volumes
 	stats    stats
+	fixed    registry
 	closed   atomic.Bool
 	closing  sync.Mutex // held by Close
 }
@@ -267,6 +268,7 @@ func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
+	e.fixed.end()
 	deadline := time.Now().Add(e.config.CloseTimeout)
 	left := 0
 	for _, r := range e.rings {

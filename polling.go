@@ -159,7 +159,7 @@ func (f *File) blockingHelps(errno syscall.Errno) bool {
 // explain makes more of an error number from a transfer if there is more to say.
 func (f *File) explain(errno syscall.Errno) error {
 	if errno == syscall.EOPNOTSUPP && f.direct && f.polledOnly() {
-		return &UnavailableError{Op: "IOPOLL", Err: errno,
+		return &UnavailableError{Op: "IOPOLL", Err: errno, feature: "polled I/O is",
 			Hint: "the device or file system cannot be polled, its queue/io_poll in /sys is 0: give the driver poll queues (nvme.poll_queues=, virtio_blk.poll_queues=), or use an engine without Config.IOPoll"}
 	}
 	return errno

@@ -55,10 +55,11 @@ func (e *Engine) explainSetup(err error) *UnavailableError {
 	plain.Close()
 	p := e.config.SQPoll
 	if p == nil {
+		why.feature = "IOPOLL is"
 		why.Op, why.Hint = "IOPOLL", "io_uring works here without Config.IOPoll"
 		return why
 	}
-	why.Op = "SQPOLL"
+	why.Op, why.feature = "SQPOLL", "SQPOLL is"
 	switch {
 	case errors.Is(err, syscall.EPERM):
 		why.Hint = "before Linux 5.13 it takes CAP_SYS_NICE (before 5.11 CAP_SYS_ADMIN), and a security policy may refuse it; io_uring works here without Config.SQPoll"

@@ -19,6 +19,7 @@ type Stats struct {
 	Cancels     uint64 // cancellations asked for
 	Busy        uint64 // calls that io_uring_enter refused for the moment (EAGAIN, EBUSY)
 	SlotWaits   uint64 // operations that had to wait as all requests were in flight
+	Fixed       uint64 // submissions whose buffer was a registered one
 
 	// Should be zero.
 	Strays uint64 // completions that belong to no request in flight; they are dropped
@@ -29,6 +30,10 @@ type Stats struct {
 	BlockingCalls int // goroutines in a blocking system call
 	Rings         int // rings in service
 	Depth         int // requests that each of them can have in flight
+
+	// Unregistered says why the last pool of Engine.NewBufferPool that has ordinary buffers has
+	// those; empty if there is none.
+	Unregistered string
 }
 
 // counter is a number that many goroutines add to, spread over cache lines.
@@ -58,8 +63,8 @@ type stats struct {
 // ringStats is where a ring counts, guarded by its mu but for completions and reaps, which are the
 // watcher's.
 type ringStats struct {
-	restarts, slotWaits uint64
-	completions, reaps  atomic.Uint64
+	restarts, slotWaits, fixed uint64
+	completions, reaps         atomic.Uint64
 }
 
 // Stats returns the engine's counts.
@@ -79,6 +84,7 @@ func (e *Engine) Stats() Stats {
 		r.mu.Lock()
 		s.Restarts += r.stats.restarts
 		s.SlotWaits += r.stats.slotWaits
+		s.Fixed += r.stats.fixed
 		r.mu.Unlock()
 		s.Completions += r.stats.completions.Load()
 		s.Reaps += r.stats.reaps.Load()
@@ -87,6 +93,9 @@ func (e *Engine) Stats() Stats {
 		if r.broken.Load() == nil {
 			s.Rings++
 		}
+	}
+	if why := e.fixed.reason.Load(); why != nil {
+		s.Unregistered = why.Error()
 	}
 	return s
 }
