@@ -26,7 +26,7 @@ func TestBrokenSQPoll(t *testing.T) {
 	r := e.rings[0]
 	r.mu.Lock() // nothing is in flight: nobody enters
 	r.u.SetEnterHook(func(_, _ uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
-		if calls.Add(1) > 100 {
+		if calls.Add(1) > 10 {
 			return 0, syscall.EBADF, true
 		}
 		return 0, 0, false
