@@ -88,7 +88,7 @@ func TestIOPoll(t *testing.T) {
 	pollEngines(t, func(t *testing.T, e *ringfile.Engine, dir string) {
 		f := pollFile(t, e, dir)
 		defer f.Close()
-		storm(t, 20, func(rng *rand.Rand, w int) {
+		storm(t, fileSize/(64<<10), func(rng *rand.Rand, w int) {
 			buf := ringfile.AlignedBuffer(4096, 4096)
 			off := int64(w)*64<<10 + rng.Int64N(16)*4096
 			if w%4 == 0 {

@@ -38,7 +38,9 @@ func TestRegisteredTransfers(t *testing.T) {
 		p := e.NewBufferPool(4, 64<<10)
 		defer p.Close()
 		buf := p.Get()
-		fixed := p.Registered() == nil
+		ring := e.Stats().Ring
+		readDirect(t, f, 0)
+		fixed := p.Registered() == nil && e.Stats().Ring > ring
 		for _, c := range []struct {
 			name     string
 			from, to int // of the buffer
@@ -48,6 +50,9 @@ func TestRegisteredTransfers(t *testing.T) {
 			{"tail", 60 << 10, 64 << 10, 64 << 10}, {"sector", 512, 1024, 512},
 		} {
 			t.Run(c.name, func(t *testing.T) {
+				if align, err := f.DirectAlign(); err == nil && c.from%align.Offset != 0 {
+					t.Skipf("transfers are aligned to %d here", align.Offset)
+				}
 				before := e.Stats().Fixed
 				clear(buf)
 				part := buf[c.from:c.to]
@@ -119,7 +124,7 @@ func TestRegisteredCrowd(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		if s := e.Stats(); s.Fixed == 0 && p.Registered() == nil {
+		if s := e.Stats(); s.Fixed == 0 && s.Ring > 0 && p.Registered() == nil {
 			t.Errorf("stats: %+v", s)
 		}
 	})
@@ -222,7 +227,7 @@ func TestRegisteredLimits(t *testing.T) {
 	}
 	f := openDirect(t, e)
 	defer f.Close()
-	readDirect(t, f, 0)
+	needRing(t, e, f)
 	for i, p := range pools { // each slot leads to its own memory
 		buf := p.Get()
 		before := e.Stats().Fixed
