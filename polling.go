@@ -129,15 +129,16 @@ func (r *ring) threadGone() bool {
 
 // pollRefused returns the error number of an O_DIRECT transfer on an engine that polls, if the
 // device is known not to be polled. Otherwise the kernel has the word: the completion says
-// EOPNOTSUPP. Linux 5.10 and 6.1 do not; there a transfer on a device without poll queues is simply
-// not polled.
+// EOPNOTSUPP, on the kernels that do not simply wait for the interrupt instead.
 func (f *File) pollRefused() syscall.Errno {
 	if !f.polledOnly() || !f.direct || f.volume == nil {
 		return 0
 	}
 	a := f.volume.polled.Load()
 	if a == unknown {
-		a = f.pollQueues()
+		if a = f.pollQueues(); a == unknown {
+			a = yes // the kernel will say
+		}
 		f.volume.polled.Store(a)
 	}
 	if a == no {

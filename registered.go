@@ -182,7 +182,10 @@ func (g *registry) remove(m *fixedMemory) (inFlight int) {
 		g.unregister(m.engine, m.slot)
 	}
 	g.used[m.slot] = false
+	m.mu.Lock()
 	m.unmap()
+	m.gone = true
+	m.mu.Unlock()
 	return 0
 }
 
@@ -220,6 +223,7 @@ type fixedMemory struct {
 	out    []bool // the buffers that are in use
 	nOut   int
 	closed bool
+	gone   bool // mem is not mapped any more
 }
 
 func (m *fixedMemory) init(n int) {
@@ -252,6 +256,10 @@ func (m *fixedMemory) put(b []byte) (mine bool) {
 		return false
 	}
 	m.mu.Lock()
+	if m.gone { // it is another buffer, in its place
+		m.mu.Unlock()
+		return false
+	}
 	i := int(at) / m.stride
 	if int(at)%m.stride != 0 || !m.out[i] {
 		m.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/testutil"
@@ -324,6 +325,57 @@ func init() {
 		}
 		return 0
 	}
+}
+
+// TestRegisteredUnpins makes sure that a closed pool pins nothing, and neither does a closed engine.
+func TestRegisteredUnpins(t *testing.T) {
+	e, err := ringfile.New(ringfile.Config{Rings: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := pinned(t)
+	const size = 4 << 20
+	p := newPool(t, e, 4, size/4)
+	if got := pinned(t) - before; got < size {
+		t.Errorf("%d bytes pinned by a pool of %d", got, size)
+	}
+	buf := p.Get()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := pinned(t) - before; got < size {
+		t.Errorf("%d bytes pinned while a buffer of %d is in use", got, size)
+	}
+	p.Put(buf)
+	wait := func(what string) {
+		for i := 0; pinned(t) != before; i++ { // what the kernel frees, it frees in its own time
+			if i == 1000 {
+				t.Fatalf("%d bytes pinned after %s was closed", pinned(t)-before, what)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	wait("the pool")
+	p = newPool(t, e, 4, size/4)
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	wait("the engine")
+	testutil.Pattern(p.Get(), 0) // it is mapped still
+}
+
+// pinned returns how many bytes of memory the kernel has pinned for this process.
+func pinned(t *testing.T) (n int) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmPin:")
+	if _, err := fmt.Sscanf(rest, "%d kB", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n << 10
 }
 
 // TestRegisteredAllocations makes sure that neither the buffers nor their recognition allocate.
