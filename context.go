@@ -181,6 +181,9 @@ func (f *File) transferUntil(ctx context.Context, whole operation, word string) 
 		return 0, err
 	}
 	defer f.end()
+	if errno := f.pollRefused(); errno != 0 {
+		return 0, f.outcome(code, word, 0, 0, errno, notCancelled, nil)
+	}
 	total := whole.want()
 	road := f.waitingRoad()
 	if code.reads() && !f.direct {
@@ -292,8 +295,7 @@ func (f *File) ownedRing(u *until, r *ring, req *request, op *operation, b *boun
 	n = req.n
 	errno, why := req.errno, cause(req.cause.Load())
 	r.release(req)
-	if why == notCancelled && blockingRoadHelps(errno) {
-		f.engine.stats.refused.add(1)
+	if why == notCancelled && f.retreats(errno) {
 		return f.ownedBlocking(u, op, n, b, word)
 	}
 	return n, false, f.outcome(op.code, word, n, f.due(op), errno, why, nil)

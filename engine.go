@@ -79,6 +79,17 @@ type Config struct {
 
 	// CloseTimeout is how long Close waits for the kernel to return requests. Zero: 10 seconds.
 	CloseTimeout time.Duration
+
+	// SQPoll, if not nil, has a kernel thread take the requests, which then need no system call to
+	// be submitted. New fails where that cannot be had. See docs/polling.md.
+	SQPoll *SQPoll
+
+	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers, instead of
+	// waiting for interrupts. It takes devices with poll queues: on others these transfers fail,
+	// from the first on, with an *UnavailableError in the *fs.PathError. Everything else is done by
+	// blocking calls. A transfer that the device has begun cannot be given up. New fails where the
+	// mode cannot be had. See docs/polling.md.
+	IOPoll bool
 }
 
 const (
@@ -100,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Backend > BackendBlocking {
 		return c, fmt.Errorf("ringfile: Config.Backend is %d, which names no backend", c.Backend)
 	}
+	if err := c.SQPoll.check(); err != nil {
+		return c, err
+	}
 	if s, ok := os.LookupEnv("RINGFILE_BACKEND"); ok {
 		b, err := parseBackend(s)
 		if err != nil {
@@ -108,6 +122,9 @@ func (c Config) withDefaults() (Config, error) {
 		if b != BackendAuto {
 			c.Backend = b
 		}
+	}
+	if c.Backend == BackendBlocking { // there is nothing to poll
+		c.SQPoll, c.IOPoll = nil, false
 	}
 	if c.Rings == 0 {
 		c.Rings = min(8, (runtime.GOMAXPROCS(0)+3)/4)
@@ -134,6 +151,7 @@ type Engine struct {
 	blocking *limiter
 	volumes  volumes
 	stats    stats
+	fixed    registry
 	closed   atomic.Bool
 	closing  sync.Mutex // held by Close
 }
@@ -142,8 +160,8 @@ type Engine struct {
 type home struct{ ring *ring }
 
 // New makes an engine. With BackendAuto it fails only for a bad Config: where io_uring is missing
-// the engine works on blocking calls and Available says why. With BackendURing the error is an
-// *UnavailableError then.
+// the engine works on blocking calls and Available says why. With BackendURing, SQPoll or IOPoll the
+// error is an *UnavailableError then.
 //
 // An engine holds descriptors, memory and, while requests are in flight, goroutines, until Close.
 func New(c Config) (*Engine, error) {
@@ -154,7 +172,7 @@ func New(c Config) (*Engine, error) {
 	e := &Engine{config: c}
 	if c.Backend != BackendBlocking {
 		e.reason = e.openRings()
-		if e.reason != nil && c.Backend == BackendURing {
+		if e.reason != nil && (c.Backend == BackendURing || c.polls()) {
 			return nil, e.reason
 		}
 		if e.reason != nil && c.Logger != nil {
@@ -200,6 +218,9 @@ func (e *Engine) openRings() *UnavailableError {
 // solos returns how many small rings each home has for goroutines that are nearly alone: one for
 // each further P that it serves, at most three.
 func (e *Engine) solos() int {
+	if e.config.SQPoll != nil {
+		return 0 // a thread that takes everything spares callers the system call in any case
+	}
 	ps := (runtime.GOMAXPROCS(0) + e.config.Rings - 1) / e.config.Rings
 	return min(ps-1, 3)
 }
@@ -255,6 +276,7 @@ func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
+	e.fixed.end()
 	deadline := time.Now().Add(e.config.CloseTimeout)
 	left := 0
 	for _, r := range e.rings {

@@ -18,19 +18,27 @@ func (e closedError) Error() string        { return string(e) }
 func (e closedError) Is(target error) bool { return target == fs.ErrClosed }
 
 // UnavailableError says why io_uring cannot be used here and what would change that. Programs work
-// regardless, on the blocking road; RINGFILE_BACKEND=uring turns it into a failure.
+// regardless, on the blocking road; RINGFILE_BACKEND=uring turns it into a failure. It also says why
+// polling or registered buffers, which were asked for, cannot be had.
 type UnavailableError struct {
-	// Op is what was refused: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND", ...
+	// Op is what was refused: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND",
+	// "SQPOLL", "IOPOLL", "register", ...
 	Op string
 	// Err is the cause, as a rule a syscall.Errno.
 	Err error
 	// Hint is one sentence on what to change, naming the sysctl, limit or policy.
 	Hint string
+
+	feature string // what is unavailable, with its verb, if it is not the whole of io_uring
 }
 
 func (e *UnavailableError) Error() string {
 	var b strings.Builder
-	b.WriteString("io_uring is unavailable: ")
+	if e.feature == "" {
+		b.WriteString("io_uring is")
+	}
+	b.WriteString(e.feature)
+	b.WriteString(" unavailable: ")
 	b.WriteString(e.Op)
 	if e.Err != nil {
 		b.WriteString(": ")

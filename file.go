@@ -267,7 +267,7 @@ func (f *File) outcome(code opcode, word string, n int, want int64, errno syscal
 	case errno == syscall.ECANCELED && why == byEngineClose:
 		return f.wrap(word, ErrEngineClosed)
 	case errno != 0:
-		return f.wrap(word, errno)
+		return f.wrap(word, f.explain(errno))
 	case code.reads() && int64(n) < want:
 		return io.EOF
 	case code.writes() && int64(n) < want:
@@ -301,8 +301,7 @@ func (f *File) perform(op *operation, word string) (int, error) {
 				return n, err
 			}
 			road = roadBlocking
-		} else if why == notCancelled && blockingRoadHelps(errno) {
-			f.engine.stats.refused.add(1)
+		} else if why == notCancelled && f.retreats(errno) {
 			road = roadBlocking
 		} else {
 			return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)

@@ -281,8 +281,7 @@ func (f *Future[T]) cancelled() bool {
 
 // fulfil takes the outcome from the reaper, or from the goroutine on the blocking road.
 func (f *Future[T]) fulfil(n int, errno syscall.Errno, why cause) {
-	if blockingRoadHelps(errno) && why == notCancelled {
-		f.op.file.engine.stats.refused.add(1)
+	if why == notCancelled && f.op.file.retreats(errno) {
 		f.mu.Lock()
 		f.req = nil
 		f.mu.Unlock()

@@ -75,21 +75,24 @@ var children = map[string]func() int{}
 func roads(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
 	t.Helper()
 	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
-		t.Run(b.String(), func(t *testing.T) {
-			t.Setenv("RINGFILE_BACKEND", b.String())
-			e, err := ringfile.New(c)
-			if err != nil {
-				t.Skipf("no %s backend: %v", b, err)
-			}
-			defer testutil.Watchdog(t, time.Minute+testutil.StressTime(t))()
-			test(t, e)
-			if err := e.Close(); err != nil {
-				t.Errorf("Engine.Close: %v", err)
-			}
-			s := e.Stats()
-			if s.InFlight != 0 || s.Strays != 0 || s.Broken != 0 || s.BlockingCalls != 0 {
-				t.Errorf("left behind or lost: %+v", s)
-			}
-		})
+		t.Run(b.String(), func(t *testing.T) { road(t, b, c, test) })
+	}
+}
+
+// road runs test on an engine of backend b, and sees to it that nothing is left behind.
+func road(t *testing.T, b ringfile.Backend, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
+	t.Setenv("RINGFILE_BACKEND", b.String())
+	e, err := ringfile.New(c)
+	if err != nil {
+		t.Skipf("no %s backend: %v", b, err)
+	}
+	defer testutil.Watchdog(t, time.Minute+testutil.StressTime(t))()
+	test(t, e)
+	if err := e.Close(); err != nil {
+		t.Errorf("Engine.Close: %v", err)
+	}
+	s := e.Stats()
+	if s.InFlight != 0 || s.Strays != 0 || s.Broken != 0 || s.BlockingCalls != 0 {
+		t.Errorf("left behind or lost: %+v", s)
 	}
 }

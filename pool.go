@@ -17,25 +17,38 @@ func AlignedBuffer(size, align int) []byte {
 }
 
 // BufferPool recycles aligned buffers of one size. It is safe for concurrent use; buffers that
-// nobody uses are left to the collector.
+// nobody uses are left to the collector. [Engine.NewBufferPool] makes one whose buffers are
+// registered with the kernel.
 type BufferPool struct {
 	size, align int
-	free        sync.Pool // of *byte, the first byte of a buffer
+	free        sync.Pool    // of *byte, the first byte of a buffer
+	fixed       *fixedMemory // registered buffers, nil if there are none
+	reason      error        // why there are none
 }
 
 // NewBufferPool makes a pool of buffers as AlignedBuffer(size, align) returns them.
 func NewBufferPool(size, align int) *BufferPool {
-	p := &BufferPool{size: size, align: align}
+	p := &BufferPool{size: size, align: align, reason: errUnregistered}
 	p.free.New = func() any { return firstByte(AlignedBuffer(size, align)) }
 	return p
 }
 
 // Get returns a buffer of the pool's size with whatever its last user left in it.
-func (p *BufferPool) Get() []byte { return fromFirstByte(p.free.Get().(*byte), p.size) }
+func (p *BufferPool) Get() []byte {
+	if p.fixed != nil {
+		if b := p.fixed.get(); b != nil {
+			return b
+		}
+	}
+	return fromFirstByte(p.free.Get().(*byte), p.size)
+}
 
 // Put gives a buffer back that Get returned. The caller must not use it any more, and no
 // operation, future or context form that was given it may still be in flight.
 func (p *BufferPool) Put(b []byte) {
+	if p.fixed != nil && p.fixed.put(b) {
+		return
+	}
 	if cap(b) < p.size || p.size == 0 || address(b)&uintptr(p.align-1) != 0 {
 		panic("ringfile: BufferPool.Put of a buffer that is not of this pool")
 	}

@@ -24,9 +24,19 @@ func (req *request) prepare(sqe *uring.SQE) {
 	}
 	switch req.code {
 	case opRead:
-		sqe.PrepRead(fd, req.rest(), off)
+		p := req.rest()
+		if slot, ok := req.fixedSlot(p); ok {
+			sqe.PrepReadFixed(fd, p, off, slot)
+		} else {
+			sqe.PrepRead(fd, p, off)
+		}
 	case opWrite:
-		sqe.PrepWrite(fd, req.rest(), off)
+		p := req.rest()
+		if slot, ok := req.fixedSlot(p); ok {
+			sqe.PrepWriteFixed(fd, p, off, slot)
+		} else {
+			sqe.PrepWrite(fd, p, off)
+		}
 	case opReadv:
 		req.fillIovecs()
 		sqe.PrepReadv(fd, req.iovs, off, 0)

@@ -45,6 +45,7 @@ type ring struct {
 	workers int          // bound on kernel workers, 0 if it is the kernel's own
 	crowd   atomic.Int32 // requests to go until solos are used again
 	alone   atomic.Int32 // writes that are admitted by enterAlone
+	polling
 
 	mu      sync.Mutex // the submission side:
 	stance  stance
@@ -74,6 +75,7 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 		drained: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	r.polling.sq, r.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
 	if err := r.slab.init(r, slots); err != nil {
 		return nil, err
 	}
@@ -142,6 +144,10 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		}
 		r.submitAndUnlock()
 	case asleep:
+		if r.byEnter() {
+			r.mu.Unlock()
+			return req, false
+		}
 		r.submitAndUnlock()
 	}
 	return req, false
@@ -183,6 +189,9 @@ func (r *ring) crowded(n int) bool {
 // its own: when a file system's direct write completes for a ring, that takes a detour through a
 // kernel thread, which costs a writer that waits for it a sixth of its speed. leaveAlone ends it.
 func (r *ring) enterAlone() bool {
+	if r.engine.config.polls() {
+		return false
+	}
 	if n := int(r.inFlight.Load() + r.alone.Load()); n > 0 && r.crowded(n) {
 		return false
 	}
@@ -204,7 +213,7 @@ func (r *ring) batchLimit() uint32 {
 // publish writes the request's next submission and makes it visible to the kernel. mu is held.
 //
 // The submission queue has twice as many entries as there are slots. Each slot has at most one
-// entry in it and cancellations are bounded by the number of slots, so it is never full.
+// entry in it and cancellations are bounded by the number of slots, so it is never full for long.
 func (r *ring) publish(req *request) {
 	sqe := r.sqe()
 	req.prepare(sqe)
@@ -217,11 +226,14 @@ func (r *ring) publish(req *request) {
 }
 
 func (r *ring) sqe() *uring.SQE {
-	sqe := r.u.GetSQE()
-	if sqe == nil {
-		panic("ringfile: submission queue full, which the number of slots excludes")
+	for {
+		if sqe := r.u.GetSQE(); sqe != nil {
+			return sqe
+		}
+		// The kernel says only at the end of a submission which entries it has taken. Requests of
+		// one that is going on, in another thread, can have been completed and queued anew.
+		runtime.Gosched()
 	}
-	return sqe
 }
 
 // awaitSlot parks until a slot is handed over. mu is held at the call and at the return with a
@@ -358,6 +370,10 @@ func (r *ring) reaper() {
 // for what it waits for. Nothing that is visible to the kernel is ever reported as failed here; it
 // is submitted by a later call.
 func (r *ring) enter(minComplete uint32) {
+	if r.polling.sq {
+		r.enterSQPoll(minComplete)
+		return
+	}
 	var flags uring.EnterFlags
 	if minComplete > 0 {
 		flags = uring.EnterGetEvents // flushes overflown completions, too
@@ -516,6 +532,10 @@ func (r *ring) cancel(req *request, id uint64, why cause) {
 		r.mu.Unlock()
 		return
 	}
+	if r.polling.io { // a cancellation is EINVAL there; the request completes by itself
+		r.mu.Unlock()
+		return
+	}
 	r.cancels++
 	sqe := r.sqe()
 	sqe.PrepCancel64(id, 0)
@@ -559,7 +579,8 @@ func (r *ring) breakDown(err error) {
 func (r *ring) salvage() {
 	var ids []uint64
 	r.mu.Lock()
-	if r.submitters.Load() == 0 { // else later: somebody may still be in the kernel
+	// Else later: somebody may still be in the kernel, or its thread may take them.
+	if r.submitters.Load() == 0 && (!r.polling.sq || r.threadGone()) {
 		r.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
 	}
 	r.mu.Unlock()

@@ -20,15 +20,15 @@ func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
 	if depth == 0 {
 		slots = defaultDepth
 	}
-	u, err := newURing(slots)
+	u, err := e.newURing(slots)
 	// A memlock limit that is too low for the default depth may do for a smaller one. A depth that
 	// was asked for is not silently made smaller.
 	for depth == 0 && slots > minDepth && errors.Is(err, syscall.ENOMEM) {
 		slots /= 2
-		u, err = newURing(slots)
+		u, err = e.newURing(slots)
 	}
 	if err != nil {
-		return nil, unavailable("io_uring_setup", err, readFacts())
+		return nil, e.explainSetup(err)
 	}
 	if why := prove(u); why != nil {
 		u.Close()
@@ -50,13 +50,6 @@ func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
 	return r, nil
 }
 
-// newURing makes a kernel ring for the given number of requests and as many cancellations. The
-// completion queue holds one completion for each, so it cannot overflow.
-func newURing(slots int) (*uring.Ring, error) {
-	n := uint32(2 * slots)
-	return uring.New(uring.Config{Entries: n, CQEntries: n})
-}
-
 // prove sends a nop through the ring, as a sandbox may allow io_uring_setup and refuse the rest.
 func prove(u *uring.Ring) *UnavailableError {
 	p, err := u.Probe()
@@ -70,13 +63,19 @@ func prove(u *uring.Ring) *UnavailableError {
 	}
 	u.GetSQE().PrepNop()
 	u.Flush()
+	flags := uring.EnterGetEvents
+	if u.Flags().Has(uring.SetupSQPoll) {
+		flags |= uring.EnterSQWakeup
+	}
 	var cqe [1]uring.CQE
 	for range 100 {
-		if _, err := u.Enter(u.SQReady(), 1, uring.EnterGetEvents); err != nil && err != syscall.EINTR && err != syscall.EAGAIN {
+		if _, err := u.Enter(u.SQReady(), 1, flags); err != nil && err != syscall.EINTR && err != syscall.EAGAIN {
 			return unavailable("io_uring_enter", err, readFacts())
 		}
 		if u.CopyCQEs(cqe[:]) == 1 {
-			if cqe[0].Res < 0 {
+			// Before Linux 6.0 a ring that polls devices refuses everything else.
+			refused := u.Flags().Has(uring.SetupIOPoll) && cqe[0].Res == -int32(syscall.EINVAL)
+			if cqe[0].Res < 0 && !refused {
 				return unavailable("nop", syscall.Errno(-cqe[0].Res), readFacts())
 			}
 			return nil

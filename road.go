@@ -23,6 +23,7 @@ const (
 type volume struct {
 	nowait atomic.Uint32 // an ability: whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
 	memory atomic.Uint32 // an ability: whether it has no device, so that a sync has nothing to wait for
+	polled atomic.Uint32 // an ability: whether its device has poll queues; asked by engines that poll
 }
 
 // ability is what one asks oneself of a file system.
@@ -76,6 +77,12 @@ func (f *File) onDisk() bool { return f.class == classDisk }
 
 // waitingRoad returns the road for a transfer that has to wait for the device.
 func (f *File) waitingRoad() road {
+	if f.polledOnly() {
+		if f.direct {
+			return roadRing // whose answer counts
+		}
+		return roadBlocking
+	}
 	if len(f.engine.rings) == 0 || f.volume == nil || f.volume.nowait.Load() == no {
 		return roadBlocking
 	}

@@ -23,7 +23,10 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 	case f.class != classDisk:
 		return 0, 0, roadBlocking
 	case op.code.reads() && f.direct, op.code.writes() && f.direct:
-		if f.volume.nowait.Load() != unknown {
+		if errno := f.pollRefused(); errno != 0 {
+			return 0, errno, roadDone
+		}
+		if f.polledOnly() || f.volume.nowait.Load() != unknown {
 			return 0, 0, f.waitingRoad()
 		}
 		return f.probeDirect(op)
@@ -38,6 +41,9 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 			return 0, 0, roadBlocking
 		}
 	case op.code == opPrefetch && op.length > math.MaxUint32: // more than a submission can say
+		return 0, 0, roadBlocking
+	}
+	if f.polledOnly() {
 		return 0, 0, roadBlocking
 	}
 	return 0, 0, roadRing
@@ -116,7 +122,7 @@ const largeRead = 256 << 10
 
 // missRoad returns the road of a buffered read of n bytes that are not in the page cache.
 func (f *File) missRoad(n int) road {
-	if n >= largeRead {
+	if n >= largeRead || f.polledOnly() {
 		return roadBlocking
 	}
 	return roadRing

@@ -19,13 +19,16 @@ type Stats struct {
 	CachedBytes, RingBytes, BlockingBytes uint64
 
 	// Why operations are not where one would look for them.
-	Reason   string // why the engine has no ring, as Available says; empty if it has one
-	Refused  uint64 // operations that a ring refused (EOPNOTSUPP, EINVAL, ...) and a system call did
-	NoNowait int    // file systems met that do not know RWF_NOWAIT, so that their files stay off the rings
+	Reason  string // why the engine has no ring, as Available says; empty if it has one
+	Refused uint64 // operations that a ring refused (EOPNOTSUPP, EINVAL, ...) and a system call did
+	// Unregistered says why the last pool of Engine.NewBufferPool that has ordinary buffers has
+	// those; empty if there is none.
+	Unregistered string
+	NoNowait     int // file systems met that do not know RWF_NOWAIT, so that their files stay off the rings
 
 	// Ring traffic.
 	Enters      uint64 // calls of io_uring_enter(2)
-	Submissions uint64 // requests that those submitted, cancellations included
+	Submissions uint64 // requests that those submitted, cancellations included; none with Config.SQPoll
 	Completions uint64 // completions reaped, cancellations included
 	Reaps       uint64 // times that at least one was found
 	Restarts    uint64 // submissions repeated: short transfers, EINTR, EAGAIN
@@ -35,6 +38,7 @@ type Stats struct {
 	// Batches counts the calls that submitted by how much: [0] one request, [1] two or three, [2]
 	// four to seven, and so on; the last has all that are larger.
 	Batches [8]uint64
+	Fixed   uint64 // submissions whose buffer was a registered one
 
 	// Should be zero.
 	Strays uint64 // completions that belong to no request in flight; they are dropped
@@ -107,11 +111,11 @@ func (c *traffic) load() (ops, bytes uint64) {
 // ringStats is where a ring counts, guarded by its mu but for completions and reaps, which are the
 // watcher's.
 type ringStats struct {
-	restarts, slotWaits uint64
-	completions, reaps  atomic.Uint64
-	bytes               atomic.Uint64
-	submissions         atomic.Uint64
-	batches             [len(Stats{}.Batches)]atomic.Uint64
+	restarts, slotWaits, fixed uint64
+	completions, reaps         atomic.Uint64
+	bytes                      atomic.Uint64
+	submissions                atomic.Uint64
+	batches                    [len(Stats{}.Batches)]atomic.Uint64
 }
 
 // submitted counts a call of io_uring_enter that submitted n requests.
@@ -148,6 +152,7 @@ func (e *Engine) Stats() Stats {
 		s.Restarts += r.stats.restarts
 		s.SlotWaits += r.stats.slotWaits
 		oldest = min(oldest, r.oldest(now))
+		s.Fixed += r.stats.fixed
 		r.mu.Unlock()
 		s.Submissions += r.stats.submissions.Load()
 		s.RingBytes += r.stats.bytes.Load()
@@ -164,5 +169,8 @@ func (e *Engine) Stats() Stats {
 		}
 	}
 	s.OldestInFlight = time.Duration(now - oldest)
+	if why := e.fixed.reason.Load(); why != nil {
+		s.Unregistered = why.Error()
+	}
 	return s
 }

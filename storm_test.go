@@ -88,7 +88,7 @@ var small = ringfile.Config{Rings: 2, Depth: 16, BlockingLimit: 8}
 func stormFiles(t *testing.T, test func(t *testing.T, e *ringfile.Engine, open func() *ringfile.File)) {
 	for name, direct := range map[string]int{"buffered": 0, "direct": oDirect} {
 		t.Run(name, func(t *testing.T) {
-			roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+			run := func(t *testing.T, e *ringfile.Engine) {
 				name := testutil.PatternFile(t, fileSize)
 				test(t, e, func() *ringfile.File {
 					f, err := e.OpenFile(name, os.O_RDWR|direct, 0)
@@ -97,7 +97,9 @@ func stormFiles(t *testing.T, test func(t *testing.T, e *ringfile.Engine, open f
 					}
 					return f
 				})
-			})
+			}
+			roads(t, small, run)
+			t.Run("sqpoll", func(t *testing.T) { road(t, ringfile.BackendURing, withSQPoll(small), run) })
 		})
 	}
 }
@@ -159,7 +161,7 @@ func TestStormEngineClose(t *testing.T) {
 		name := open()
 		defer name.Close()
 		storm(t, 2, func(rng *rand.Rand, w int) {
-			e, err := ringfile.New(small)
+			e, err := ringfile.New(ringfile.ConfigOf(e))
 			if err != nil {
 				t.Error(err)
 				return

@@ -103,6 +103,7 @@ func abiConstants() map[string]uint64 {
 		"IORING_NOP_INJECT_RESULT":              uint64(NopInjectResult),
 		"IORING_NOP_CQE32":                      uint64(NopCQE32),
 		"IORING_RSRC_REGISTER_SPARSE":           uint64(RsrcRegisterSparse),
+		"IORING_REGISTER_DST_REPLACE":           uint64(cloneReplace),
 		"IO_URING_OP_SUPPORTED":                 uint64(opSupported),
 		"IO_WQ_BOUND":                           wqBound,
 		"IO_WQ_UNBOUND":                         wqUnbound,
@@ -150,9 +151,9 @@ var abiElsewhere = []string{
 	// Sockets and the network.
 	"IORING_RECV", "IORING_SEND_", "IORING_NOTIF_", "IORING_ACCEPT_", "SOCKET_URING_OP_",
 	"IORING_ZCRX_", "ZCRX_", "__ZCRX_", "IORING_TIMESTAMP_", "IORING_CQE_F_TSTAMP_HW",
-	// Driver commands, provided buffer rings, memory regions, cloned buffers, integrity data.
+	// Driver commands, provided buffer rings, memory regions, integrity data.
 	"IORING_URING_CMD_", "IOU_PBUF_RING_", "IORING_OFF_PBUF_", "IORING_OFF_MMAP_MASK",
-	"IORING_MEM_REGION_", "IORING_REG_WAIT_TS", "IORING_REGISTER_SRC_", "IORING_REGISTER_DST_",
+	"IORING_MEM_REGION_", "IORING_REG_WAIT_TS", "IORING_REGISTER_SRC_",
 	"IORING_RW_ATTR_",
 	// The numbers of what is here as a bit, and a count.
 	"IOSQE_FIXED_FILE_BIT", "IOSQE_IO_DRAIN_BIT", "IOSQE_IO_LINK_BIT", "IOSQE_IO_HARDLINK_BIT",
@@ -211,6 +212,7 @@ var abiStructs = map[string]any{
 	"io_uring_file_index_range": fileIndexRange{},
 	"io_uring_restriction":      Restriction{},
 	"io_uring_clock_register":   clockRegister{},
+	"io_uring_clone_buffers":    cloneBuffers{},
 	"io_uring_probe":            probeArg{},
 	"io_uring_files_update":     rsrcUpdate{}, // its old name
 }

@@ -69,4 +69,5 @@ var (
 	_ [16]byte   = [unsafe.Sizeof(fileIndexRange{})]byte{}
 	_ [16]byte   = [unsafe.Sizeof(clockRegister{})]byte{}
 	_ [16]byte   = [unsafe.Sizeof(Restriction{})]byte{}
+	_ [32]byte   = [unsafe.Sizeof(cloneBuffers{})]byte{}
 )

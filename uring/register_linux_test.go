@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"syscall"
@@ -464,5 +465,29 @@ func TestRegisterErrors(t *testing.T) {
 	r2.Close()
 	if _, err := r2.Probe(); !errors.Is(err, syscall.EBADF) {
 		t.Errorf("Probe of a closed ring: got %v, want %v", err, syscall.EBADF)
+	}
+}
+
+func TestRegisterCloneBuffers(t *testing.T) {
+	src, dst := newRing(t, Config{Entries: 4}), newRing(t, Config{Entries: 4})
+	bufs := [][]byte{mapBuffer(t, 4096), mapBuffer(t, 4096)}
+	if err := src.RegisterBuffers(bufs); err != nil {
+		t.Fatal(err)
+	}
+	needReg(t, "5.19", dst.RegisterBuffersSparse(8))
+	needReg(t, "6.13", dst.RegisterCloneBuffers(src, 1, 5, 1))
+	path, fd := tempFile(t, pattern(4096))
+	if n := must(t, dst, func(e *SQE) { e.PrepReadFixed(fd, bufs[1], 0, 5) }); n != 4096 || !bytes.Equal(bufs[1], pattern(4096)) {
+		t.Errorf("read of %s: got %d, or wrong bytes", path, n)
+	}
+	mustFail(t, dst, syscall.EFAULT, func(e *SQE) { e.PrepReadFixed(fd, bufs[0], 0, 1) })
+	if err := src.UnregisterBuffers(); err != nil { // the clone stays
+		t.Fatal(err)
+	}
+	if n := must(t, dst, func(e *SQE) { e.PrepReadFixed(fd, bufs[1], 0, 5) }); n != 4096 {
+		t.Errorf("read after the original is gone: got %d", n)
+	}
+	if err := dst.RegisterCloneBuffers(src, 0, 0, 1); err == nil {
+		t.Error("cloned from a table that is gone")
 	}
 }

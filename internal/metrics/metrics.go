@@ -39,6 +39,8 @@ var All = []Metric{
 		func(s *ringfile.Stats) float64 { return float64(s.Busy) }},
 	{"slot_waits", "{operation}", "Operations that waited as all requests were in flight.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.SlotWaits) }},
+	{"fixed", "{request}", "Submissions whose buffer was a registered one.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Fixed) }},
 	{"strays", "{completion}", "Completions that belong to no request; should be zero.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Strays) }},
 	{"broken_rings", "{ring}", "Rings out of service as io_uring_enter failed for good; should be zero.", true, "",

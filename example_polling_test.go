@@ -1,0 +1,34 @@
+package ringfile_test
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ringfile/ringfile"
+)
+
+// An engine whose requests are taken by a kernel thread, for a program that reads all the time.
+func ExampleConfig_sqPoll() {
+	dir, err := os.MkdirTemp("", "ringfile")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	e, err := ringfile.New(ringfile.Config{SQPoll: &ringfile.SQPoll{Idle: 50 * time.Millisecond}})
+	if err != nil { // no io_uring, or not in this mode: the program may do without
+		if e, err = ringfile.New(ringfile.Config{}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	defer e.Close()
+	name := filepath.Join(dir, "greeting")
+	if err := e.WriteFile(name, []byte("hello, thread"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	data, err := e.ReadFile(name)
+	fmt.Println(string(data), err)
+	// Output: hello, thread <nil>
+}

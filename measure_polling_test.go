@@ -1,0 +1,137 @@
+package ringfile_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/measure"
+	"github.com/ringfile/ringfile/internal/testutil"
+)
+
+const (
+	pollBlock  = 4096
+	pollBlocks = 32 << 20 / pollBlock
+)
+
+// measureFile makes a file of pollBlocks blocks in the directory to measure in.
+func measureFile(t *testing.T) string {
+	name := filepath.Join(measure.Dir(t), fmt.Sprintf("%s.%d", t.Name(), os.Getpid()))
+	t.Cleanup(func() { os.Remove(name) })
+	p := make([]byte, pollBlocks*pollBlock)
+	testutil.Pattern(p, 0)
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// randomReads makes ops reads of a block from f at random places, in goroutines with a buffer each.
+func randomReads(f io.ReaderAt, goroutines, ops int, buffer func() (buf []byte, done func())) (int, error) {
+	var wg sync.WaitGroup
+	errs := make(chan error, goroutines)
+	for g := range goroutines {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), rand.Uint64()))
+			buf, done := buffer()
+			defer done()
+			for range ops / goroutines {
+				if n, err := f.ReadAt(buf, rng.Int64N(pollBlocks)*pollBlock); n != pollBlock || err != nil {
+					errs <- fmt.Errorf("read %d: %w", n, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return 0, err
+	default:
+		return ops / goroutines * goroutines, nil
+	}
+}
+
+func plainBuffer() ([]byte, func()) { return ringfile.AlignedBuffer(pollBlock, pollBlock), func() {} }
+
+// proof says which road reads take from now on, and what they cost of system calls.
+func proof(e *ringfile.Engine) func() string {
+	before := e.Stats()
+	return func() string {
+		s := e.Stats()
+		ops := max(s.Ring-before.Ring+s.Blocking-before.Blocking, 1)
+		return fmt.Sprintf("ring %d%%, fixed %d%%, %.2f enters/op", 100*(s.Ring-before.Ring)/ops,
+			100*(s.Fixed-before.Fixed)/ops, float64(s.Enters-before.Enters)/float64(ops))
+	}
+}
+
+// TestMeasurePolling compares O_DIRECT random reads through os.File, an engine, one in SQPOLL mode
+// and, where the device can be polled, one in IOPOLL mode. The processor time of the polling thread
+// is among that of the process.
+func TestMeasurePolling(t *testing.T) {
+	name := measureFile(t)
+	plain, err := os.OpenFile(name, os.O_RDONLY|oDirect, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer plain.Close()
+	type engine struct {
+		name string
+		e    *ringfile.Engine
+		f    *ringfile.File
+	}
+	var engines []engine
+	for _, c := range []struct {
+		name   string
+		config ringfile.Config
+	}{
+		{"ringfile", ringfile.Config{}},
+		{"ringfile SQPoll", ringfile.Config{SQPoll: &ringfile.SQPoll{}}},
+		{"ringfile IOPoll", ringfile.Config{IOPoll: true}},
+	} {
+		e, err := ringfile.New(c.config)
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		defer e.Close()
+		f, err := e.OpenFile(name, os.O_RDONLY|oDirect, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.ReadAt(ringfile.AlignedBuffer(pollBlock, pollBlock), 0); err != nil {
+			t.Log(err) // the device has no poll queues
+			continue
+		}
+		engines = append(engines, engine{c.name, e, f})
+	}
+	measure.Header()
+	for _, goroutines := range []int{1, 8, 32, 128} {
+		ops := 2000 + 80*min(goroutines, 64)
+		sides := []measure.Side{{Name: "os.File", Run: func() (int, error) {
+			return randomReads(plain, goroutines, ops, plainBuffer)
+		}}}
+		for _, x := range engines {
+			sides = append(sides, measure.Side{Name: x.name, Proof: proof(x.e), Run: func() (int, error) {
+				return randomReads(x.f, goroutines, ops, plainBuffer)
+			}})
+		}
+		measure.Compare(t, fmt.Sprintf("4 KiB random reads, %d goroutines", goroutines), sides...)
+	}
+}
