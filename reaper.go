@@ -287,8 +287,17 @@ func (r *ring) release(req *request) {
 func (r *ring) submitAndUnlock() {
 	r.submitters.Add(1)
 	r.mu.Unlock()
-	r.enter(0)
-	r.submitters.Add(-1)
+	if r.enter(0) {
+		r.submitters.Add(-1)
+		return
+	}
+	// The caller may have to return on time, whatever the kernel is short of.
+	go func() {
+		for pause := 10 * time.Microsecond; !r.enter(0); pause = min(2*pause, time.Millisecond) {
+			time.Sleep(pause)
+		}
+		r.submitters.Add(-1)
+	}()
 }
 
 // lead waits, in the place of the reaper, until req is complete: the caller is alone, and one
@@ -352,24 +361,25 @@ func (r *ring) reaper() {
 
 // enter calls io_uring_enter to submit what is queued and, for the watcher, to wait for
 // minComplete completions. It returns when that was done, to the watcher earlier too, which checks
-// for what it waits for. Nothing that is visible to the kernel is ever reported as failed here; it
-// is submitted by a later call.
-func (r *ring) enter(minComplete uint32) {
+// for what it waits for. To a submitter it reports false if the kernel refuses for the moment.
+// Nothing that is visible to the kernel is ever reported as failed here; it is submitted by a later
+// call.
+func (r *ring) enter(minComplete uint32) bool {
 	var flags uring.EnterFlags
 	if minComplete > 0 {
 		flags = uring.EnterGetEvents // flushes overflown completions, too
 	}
-	for pause := 10 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+	for {
 		queued := r.u.SQReady()
 		if queued == 0 && minComplete == 0 {
-			return
+			return true
 		}
 		if r.broken.Load() != nil {
 			if minComplete > 0 {
 				r.salvage()
 				time.Sleep(brokenPoll) // completions may still arrive, but nothing can wait for them
 			}
-			return
+			return true
 		}
 		n, err := r.u.Enter(queued, minComplete, flags)
 		r.engine.stats.enters.add(1)
@@ -378,19 +388,20 @@ func (r *ring) enter(minComplete uint32) {
 			// A count below queued: somebody else submitted them, or the kernel stopped early
 			// and the rest needs another call.
 			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {
-				return
+				return true
 			}
 		case syscall.EINTR:
 			if minComplete > 0 {
-				return
+				return true
 			}
 		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 			// The kernel is out of memory for requests, or wants completions to be reaped first.
 			r.engine.stats.busy.add(1)
-			time.Sleep(pause)
-			if minComplete > 0 {
-				return
+			if minComplete == 0 {
+				return false
 			}
+			time.Sleep(10 * time.Microsecond)
+			return true
 		default:
 			r.breakDown(err)
 		}
@@ -416,8 +427,14 @@ func (r *ring) reap() {
 func (r *ring) complete(cqe *uring.CQE) {
 	if cqe.UserData == idCancel {
 		r.mu.Lock()
-		r.cancels--
+		asked := r.cancels > 0
+		if asked {
+			r.cancels--
+		}
 		r.mu.Unlock()
+		if !asked {
+			r.engine.stats.strays.add(1)
+		}
 		return
 	}
 	req := r.slab.request(cqe.UserData)
