@@ -31,7 +31,11 @@ func NewBufferPool(size, align int) *BufferPool {
 }
 
 // Get returns a buffer of the pool's size with whatever its last user left in it.
-func (p *BufferPool) Get() []byte { return fromFirstByte(p.free.Get().(*byte), p.size) }
+func (p *BufferPool) Get() []byte {
+	b := fromFirstByte(p.free.Get().(*byte), p.size)
+	checkPoison(b)
+	return b
+}
 
 // Put gives a buffer back that Get returned. The caller must not use it any more, and no
 // operation, future or context form that was given it may still be in flight.
@@ -39,6 +43,7 @@ func (p *BufferPool) Put(b []byte) {
 	if cap(b) < p.size || p.size == 0 || address(b)&uintptr(p.align-1) != 0 {
 		panic("ringfile: BufferPool.Put of a buffer that is not of this pool")
 	}
+	poison(b[:p.size])
 	p.free.Put(firstByte(b))
 }
 

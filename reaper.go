@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/race"
 	"github.com/ringfile/ringfile/uring"
 )
 
@@ -271,6 +272,9 @@ func (r *ring) release(req *request) {
 	req.operation = operation{}
 	clear(req.iovs[:cap(req.iovs)])
 	req.promise, req.bounce = nil, nil
+	if race.Enabled {
+		req.n, req.errno = poisonN, syscall.Errno(poisonByte)
+	}
 	req.phase.Store(uint32(idle))
 	req.gen.Add(1)
 	if r.waiting.len() > 0 {
