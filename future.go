@@ -115,7 +115,7 @@ type promise interface {
 }
 
 // maxTries bounds how often a request is submitted again for an answer that asks for that
-// (EINTR, EAGAIN, or ECANCELED that nobody asked for) before the blocking road takes it.
+// (EINTR, EAGAIN, or an ECANCELED or EFAULT that nobody caused) before the blocking road takes it.
 const maxTries = 8
 
 // settle folds the result of a completion into the request and reports whether the request must be
@@ -147,9 +147,11 @@ func (req *request) settle(res int32) (again bool) {
 		return false
 	}
 	errno := syscall.Errno(-res)
-	if errno == syscall.EINTR || errno == syscall.EAGAIN || errno == syscall.ECANCELED {
+	switch errno {
+	case syscall.EINTR, syscall.EAGAIN, syscall.ECANCELED, syscall.EFAULT:
 		// ECANCELED comes unasked when the thread that submitted the request has ended: its
-		// goroutine was locked to it. Once somebody did ask, it is the answer.
+		// goroutine was locked to it. Once somebody did ask, it is the answer. EFAULT comes then
+		// for a buffered read that waited for its pages (TestStormThreadExitCold).
 		if why == notCancelled && phase(req.phase.Load()) != abandoned && req.tries < maxTries {
 			req.tries++
 			return true

@@ -72,14 +72,14 @@ func (p *polling) byEnter() bool { return p.io && !p.sq }
 
 // enterSQPoll is enter for a ring whose submissions are taken by a kernel thread: it is woken if it
 // sleeps.
-func (r *ring) enterSQPoll(minComplete uint32) {
-	for pause := 10 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+func (r *ring) enterSQPoll(minComplete uint32) bool {
+	for {
 		if r.broken.Load() != nil {
 			if minComplete > 0 {
 				r.salvage()
 				time.Sleep(brokenPoll)
 			}
-			return
+			return true
 		}
 		var flags uring.EnterFlags
 		// The flag is read after the store of the tail, in publish, and the thread sets it before it
@@ -91,23 +91,19 @@ func (r *ring) enterSQPoll(minComplete uint32) {
 			flags |= uring.EnterGetEvents
 		}
 		if flags == 0 {
-			return
+			return true
 		}
 		_, err := r.u.Enter(0, minComplete, flags)
 		r.engine.stats.enters.add(1)
 		switch err {
 		case nil:
-			return
+			return true
 		case syscall.EINTR:
 			if minComplete > 0 {
-				return
+				return true
 			}
 		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
-			r.engine.stats.busy.add(1)
-			time.Sleep(pause)
-			if minComplete > 0 {
-				return
-			}
+			return r.refusedForNow(minComplete)
 		default: // EOWNERDEAD among them: the thread has ended
 			r.breakDown(err)
 		}

@@ -40,7 +40,9 @@ func (p *BufferPool) Get() []byte {
 			return b
 		}
 	}
-	return fromFirstByte(p.free.Get().(*byte), p.size)
+	b := fromFirstByte(p.free.Get().(*byte), p.size)
+	checkPoison(b)
+	return b
 }
 
 // Put gives a buffer back that Get returned. The caller must not use it any more, and no
@@ -52,6 +54,7 @@ func (p *BufferPool) Put(b []byte) {
 	if cap(b) < p.size || p.size == 0 || address(b)&uintptr(p.align-1) != 0 {
 		panic("ringfile: BufferPool.Put of a buffer that is not of this pool")
 	}
+	poison(b[:p.size])
 	p.free.Put(firstByte(b))
 }
 

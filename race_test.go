@@ -1,10 +1,12 @@
 package ringfile_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ringfile/ringfile"
@@ -24,7 +26,18 @@ func TestRaceReported(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		want bool
-	}{{"read-before-await", true}, {"write-during-write", true}, {"await-first", false}} {
+	}{
+		{"read-before-await/ReadAt", true}, {"read-before-await/ReadvAt", true},
+		{"write-before-await/ReadAt", true}, {"write-before-await/ReadvAt", true},
+		{"write-before-await/WriteAt", true}, {"write-before-await/WritevAt", true},
+		{"read-before-await/WriteAt", false}, {"read-before-await/WritevAt", false}, // both only read
+		{"await-first/ReadAt", false}, {"await-first/ReadvAt", false},
+		{"await-first/WriteAt", false}, {"await-first/WritevAt", false},
+		{"done-first/ReadAt", false}, {"done-first/WriteAt", false},
+		{"cancel-first/ReadAt", true}, {"cancel-first/ReadvAt", true},
+		{"goroutine/ReadAt", true}, {"goroutine/WriteAt", true},
+		{"context/ReadAt", false}, {"context/WriteAt", false},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), "RINGFILE_TEST_CHILD=race", "RACE_CASE="+c.name,
@@ -48,27 +61,79 @@ func init() {
 		defer f.Close()
 		warm := ringfile.AlignedBuffer(4096, 4096)
 		f.ReadAt(warm, 0) // from here on the file system is known, and transfers go through the ring
-		buf := ringfile.AlignedBuffer(4096, 4096)
-		switch os.Getenv("RACE_CASE") {
-		case "read-before-await":
-			future := f.StartReadAt(buf, 0)
-			sum := 0
-			for _, b := range buf {
-				sum += int(b)
-			}
-			future.Await()
-			fmt.Println(sum)
-		case "write-during-write":
-			future := f.StartWriteAt(buf, 0)
-			for i := range buf {
-				buf[i] = 1
-			}
-			future.Await()
-		case "await-first":
-			future := f.StartReadAt(buf, 0)
-			future.Await()
-			buf[0]++
-		}
+		touch, call, _ := strings.Cut(os.Getenv("RACE_CASE"), "/")
+		raceCase(f, touch, call)
 		return 0
+	}
+}
+
+// raceCase starts a transfer of a buffer, and touches the buffer at the given time.
+func raceCase(f *ringfile.File, touch, call string) {
+	buf := ringfile.AlignedBuffer(8192, 4096)
+	vec := [][]byte{buf[:4096], buf[4096:]}
+	start := func() *ringfile.Future[int] {
+		switch call {
+		case "ReadAt":
+			return f.StartReadAt(buf, 0)
+		case "ReadvAt":
+			return f.StartReadvAt(vec, 0)
+		case "WriteAt":
+			return f.StartWriteAt(buf, 0)
+		}
+		return f.StartWritevAt(vec, 0)
+	}
+	read := func() {
+		sum := 0
+		for _, b := range buf[4096:] {
+			sum += int(b)
+		}
+		fmt.Println(sum)
+	}
+	write := func() {
+		for i := range buf[4096:] {
+			buf[4096+i] = 1
+		}
+	}
+	switch touch {
+	case "read-before-await":
+		future := start()
+		read()
+		future.Await()
+	case "write-before-await":
+		future := start()
+		write()
+		future.Await()
+	case "await-first":
+		start().Await()
+		write()
+	case "done-first":
+		future := start()
+		<-future.Done()
+		write()
+	case "cancel-first": // which does not give the buffer back
+		future := start()
+		future.Cancel()
+		write()
+		future.Await()
+	case "goroutine": // a call that waits, in another goroutine
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if call == "ReadAt" {
+				f.ReadAt(buf, 0)
+			} else {
+				f.WriteAt(buf, 0)
+			}
+		})
+		write()
+		wg.Wait()
+	case "context": // the buffer is copied, and the caller's at once when it leaves
+		ctx, cancel := context.WithCancel(context.Background())
+		go cancel()
+		if call == "ReadAt" {
+			f.ReadAtContext(ctx, buf, 0)
+		} else {
+			f.WriteAtContext(ctx, buf, 0)
+		}
+		write()
 	}
 }

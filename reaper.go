@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/race"
 	"github.com/ringfile/ringfile/uring"
 )
 
@@ -285,6 +286,9 @@ func (r *ring) release(req *request) {
 	req.operation = operation{}
 	clear(req.iovs[:cap(req.iovs)])
 	req.promise, req.bounce = nil, nil
+	if race.Enabled {
+		req.n, req.errno = poisonN, syscall.Errno(poisonByte)
+	}
 	req.phase.Store(uint32(idle))
 	req.gen.Add(1)
 	if r.waiting.len() > 0 {
@@ -301,8 +305,17 @@ func (r *ring) release(req *request) {
 func (r *ring) submitAndUnlock() {
 	r.submitters.Add(1)
 	r.mu.Unlock()
-	r.enter(0)
-	r.submitters.Add(-1)
+	if r.enter(0) {
+		r.submitters.Add(-1)
+		return
+	}
+	// The caller may have to return on time, whatever the kernel is short of.
+	go func() {
+		for pause := 10 * time.Microsecond; !r.enter(0); pause = min(2*pause, time.Millisecond) {
+			time.Sleep(pause)
+		}
+		r.submitters.Add(-1)
+	}()
 }
 
 // lead waits, in the place of the reaper, until req is complete: the caller is alone, and one
@@ -367,28 +380,28 @@ func (r *ring) reaper() {
 
 // enter calls io_uring_enter to submit what is queued and, for the watcher, to wait for
 // minComplete completions. It returns when that was done, to the watcher earlier too, which checks
-// for what it waits for. Nothing that is visible to the kernel is ever reported as failed here; it
-// is submitted by a later call.
-func (r *ring) enter(minComplete uint32) {
+// for what it waits for. To a submitter it reports false if the kernel refuses for the moment.
+// Nothing that is visible to the kernel is ever reported as failed here; it is submitted by a later
+// call.
+func (r *ring) enter(minComplete uint32) bool {
 	if r.polling.sq {
-		r.enterSQPoll(minComplete)
-		return
+		return r.enterSQPoll(minComplete)
 	}
 	var flags uring.EnterFlags
 	if minComplete > 0 {
 		flags = uring.EnterGetEvents // flushes overflown completions, too
 	}
-	for pause := 10 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+	for {
 		queued := r.u.SQReady()
 		if queued == 0 && minComplete == 0 {
-			return
+			return true
 		}
 		if r.broken.Load() != nil {
 			if minComplete > 0 {
 				r.salvage()
 				time.Sleep(brokenPoll) // completions may still arrive, but nothing can wait for them
 			}
-			return
+			return true
 		}
 		n, err := r.u.Enter(queued, minComplete, flags)
 		r.engine.stats.enters.add(1)
@@ -398,23 +411,30 @@ func (r *ring) enter(minComplete uint32) {
 			// A count below queued: somebody else submitted them, or the kernel stopped early
 			// and the rest needs another call.
 			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {
-				return
+				return true
 			}
 		case syscall.EINTR:
 			if minComplete > 0 {
-				return
+				return true
 			}
 		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 			// The kernel is out of memory for requests, or wants completions to be reaped first.
-			r.engine.stats.busy.add(1)
-			time.Sleep(pause)
-			if minComplete > 0 {
-				return
-			}
+			return r.refusedForNow(minComplete)
 		default:
 			r.breakDown(err)
 		}
 	}
+}
+
+// refusedForNow is what enter does and returns when the kernel refuses for the moment: the watcher
+// looks again after a pause, a submitter has to see to it.
+func (r *ring) refusedForNow(minComplete uint32) bool {
+	r.engine.stats.busy.add(1)
+	if minComplete == 0 {
+		return false
+	}
+	time.Sleep(10 * time.Microsecond)
+	return true
 }
 
 // reap completes every request whose completion has arrived. Only the watcher calls it.
@@ -436,8 +456,14 @@ func (r *ring) reap() {
 func (r *ring) complete(cqe *uring.CQE) {
 	if cqe.UserData == idCancel {
 		r.mu.Lock()
-		r.cancels--
+		asked := r.cancels > 0
+		if asked {
+			r.cancels--
+		}
 		r.mu.Unlock()
+		if !asked {
+			r.engine.stats.strays.add(1)
+		}
 		return
 	}
 	req := r.slab.request(cqe.UserData)

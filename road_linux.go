@@ -204,6 +204,8 @@ func blockingRoadHelps(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EAGAIN, syscall.EINTR, syscall.ECANCELED:
 		return true
+	case syscall.EFAULT: // the threads that submitted it have ended, again and again
+		return true
 	case syscall.EBADF: // a file without offsets, ESPIPE, and one not open for writing are not told apart
 		return true
 	}

@@ -1,0 +1,35 @@
+package ringfile
+
+import (
+	"bytes"
+
+	"github.com/ringfile/ringfile/internal/race"
+)
+
+// Under the race detector memory that has been given back is overwritten, and looked at before it is
+// used again: whoever still reads it gets wrong data, whoever writes to it, be it the kernel, is
+// found out. The detector itself reports accesses by Go code.
+
+const (
+	poisonByte = 0xdb
+	poisonN    = -0x24242425 // as the count of a released request
+)
+
+// poison overwrites p, which nobody may use from now on.
+func poison(p []byte) {
+	if race.Enabled {
+		for i := range p {
+			p[i] = poisonByte
+		}
+	}
+}
+
+// checkPoison panics if p, which nobody has used, is neither new memory nor as poison has left it.
+func checkPoison(p []byte) {
+	if !race.Enabled || len(p) == 0 {
+		return
+	}
+	if b := p[0]; b != 0 && b != poisonByte || bytes.Count(p, p[:1]) != len(p) {
+		panic("ringfile: a buffer was written to after it had been given back to its BufferPool")
+	}
+}
