@@ -227,14 +227,16 @@ func (d *Disk) Log() ([]Entry, error) {
 	return loadEntries(filepath.Join(d.dir, "log"))
 }
 
-// Find returns the offset on the disk of the first occurrence of data.
+// Find returns the offset on the disk of the first block that begins with data.
 func (d *Disk) Find(data []byte) (int64, error) {
-	image, err := os.ReadFile(filepath.Join(d.dir, "image"))
+	image, err := readImage(filepath.Join(d.dir, "image"))
 	if err != nil {
 		return 0, err
 	}
-	if i := bytes.Index(image, data); i >= 0 {
-		return int64(i), nil
+	for _, c := range image.chunks {
+		if bytes.HasPrefix(c.data, data) {
+			return c.off, nil
+		}
 	}
 	return 0, errors.New("not on the disk")
 }
