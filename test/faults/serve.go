@@ -67,7 +67,7 @@ func serve(dir string, in io.Reader, out io.Writer) error {
 	options := &fs.Options{}
 	options.DirectMountStrict = true
 	options.FsName = "ringfile-faults"
-	options.MaxWrite = 1 << 20
+	options.MaxWrite = 512 << 10 // with room for the header in a pipe, for splice(2)
 	if _, err := fs.Mount(filepath.Join(dir, "fuse"), &rootNode{disk: disk}, options); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
