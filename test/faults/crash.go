@@ -34,17 +34,22 @@ const (
 	policies
 )
 
-// NewCrash makes up a power cut at a random moment after the first mark in the log. It returns nil
-// if there is no mark.
+// NewCrash makes up a power cut after the first mark in the log: at a random moment, or right after
+// a random mark, when whatever the mark stands for must be safe. It returns nil if there is no mark.
 func NewCrash(log []Entry, rng *rand.Rand) *Crash {
-	first := 0
-	for first < len(log) && log[first].Kind != Mark {
-		first++
+	var marks []int
+	for i, e := range log {
+		if e.Kind == Mark {
+			marks = append(marks, i)
+		}
 	}
-	if first == len(log) {
+	if len(marks) == 0 {
 		return nil
 	}
-	c := &Crash{Cut: first + 1 + rng.IntN(len(log)-first)}
+	c := &Crash{Cut: marks[rng.IntN(len(marks))] + 1}
+	if rng.IntN(2) == 0 {
+		c.Cut = marks[0] + 1 + rng.IntN(len(log)-marks[0])
+	}
 	flushed := 0
 	for i, e := range log[:c.Cut] {
 		switch e.Kind {

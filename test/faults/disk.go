@@ -43,6 +43,19 @@ type Config struct {
 
 const prefix = "ringfile-faults-"
 
+// shm is a file system in memory. Images are best kept there: what the file systems on them flush
+// costs nothing.
+const shm = "/dev/shm"
+
+// roomy returns the directory for a disk: shm if it has n bytes to spare.
+func roomy(n uint64) string {
+	var st unix.Statfs_t
+	if unix.Statfs(shm, &st) != nil || st.Type != unix.TMPFS_MAGIC || st.Bavail*uint64(st.Bsize) < n {
+		return os.TempDir()
+	}
+	return shm
+}
+
 // Possible returns why there can be no fault disks here, nil if there can.
 func Possible() error {
 	if os.Getuid() != 0 {
@@ -64,7 +77,7 @@ func Possible() error {
 // Start makes a disk, with its file system mounted.
 func Start(c Config) (_ *Disk, err error) {
 	d := &Disk{fs: c.FS, stop: make(chan struct{})}
-	if d.dir, err = os.MkdirTemp("", prefix); err != nil {
+	if d.dir, err = os.MkdirTemp(roomy(2<<30), prefix); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -297,7 +310,8 @@ func remove(dir string) error {
 // Sweep removes the disks of programs that were killed.
 func Sweep() {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
-	for _, dir := range dirs {
+	more, _ := filepath.Glob(filepath.Join(shm, prefix+"*"))
+	for _, dir := range append(dirs, more...) {
 		lock, err := os.Open(filepath.Join(dir, "lock"))
 		if err != nil {
 			continue // being made
