@@ -35,20 +35,29 @@ const (
 )
 
 // NewCrash makes up a power cut after the first mark in the log: at a random moment, or right after
-// a random mark, when whatever the mark stands for must be safe. It returns nil if there is no mark.
+// a random mark, when whatever the mark stands for must be safe, or right before a random flush,
+// when the most is in the cache. It returns nil if there is no mark.
 func NewCrash(log []Entry, rng *rand.Rand) *Crash {
-	var marks []int
+	var marks, flushes []int
 	for i, e := range log {
-		if e.Kind == Mark {
+		switch {
+		case e.Kind == Mark:
 			marks = append(marks, i)
+		case e.Kind == Flush && len(marks) > 0:
+			flushes = append(flushes, i)
 		}
 	}
 	if len(marks) == 0 {
 		return nil
 	}
-	c := &Crash{Cut: marks[rng.IntN(len(marks))] + 1}
-	if rng.IntN(2) == 0 {
-		c.Cut = marks[0] + 1 + rng.IntN(len(log)-marks[0])
+	c := &Crash{Cut: marks[0] + 1 + rng.IntN(len(log)-marks[0])}
+	switch rng.IntN(3) {
+	case 0:
+		c.Cut = marks[rng.IntN(len(marks))] + 1
+	case 1:
+		if len(flushes) > 0 {
+			c.Cut = flushes[rng.IntN(len(flushes))]
+		}
 	}
 	flushed := 0
 	for i, e := range log[:c.Cut] {

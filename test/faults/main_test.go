@@ -14,6 +14,9 @@ import (
 
 func TestMain(m *testing.M) {
 	faults.ServeIfAsked()
+	if os.Getenv(orphanEnv) != "" {
+		orphan()
+	}
 	faults.Sweep()
 	os.Exit(m.Run())
 }

@@ -18,13 +18,20 @@ import (
 // serveEnv makes a process the server of the disk in the directory that it names.
 const serveEnv = "RINGFILE_FAULTS_SERVE"
 
-// silence is how long the server waits for a sign of life from its parent, which gives one every
-// heartbeat. It notices a parent that was killed by the end of its input, but not one whose
-// threads cannot end as they wait for the disk.
+// silenceEnv says how long the server waits for a sign of life from its parent, 30 seconds unless it
+// is set. The parent gives one every heartbeat. The server notices a parent that was killed by the
+// end of its input, but not one whose threads cannot end as they wait for the disk.
 const (
-	silence   = 30 * time.Second
-	heartbeat = 2 * time.Second
+	silenceEnv = "RINGFILE_FAULTS_SILENCE"
+	heartbeat  = time.Second
 )
+
+func silence() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv(silenceEnv)); err == nil {
+		return d
+	}
+	return 30 * time.Second
+}
 
 // ServeIfAsked does not return in a child process that Start has made of this program. Each program
 // that calls Start calls it first.
@@ -116,8 +123,8 @@ func (d *diskNode) obey(dir string, in io.Reader, out io.Writer) error {
 				err = nil
 			}
 			return err
-		case <-time.After(silence):
-			return fmt.Errorf("no sign of life from the parent for %v", silence)
+		case <-time.After(silence()):
+			return fmt.Errorf("no sign of life from the parent for %v", silence())
 		case c := <-commands:
 			if err := encoder.Encode(d.carryOut(dir, c)); err != nil {
 				return err
