@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ import (
 )
 
 const (
-	patience = 200 * time.Millisecond // after which calls are to give up
+	patience = 100 * time.Millisecond // after which calls are to give up
 	onTime   = 30 * time.Second       // on a machine that is busy; the disk would hang for ever
 )
 
@@ -63,6 +64,16 @@ func hangingCalls() (calls []hangingCall) {
 		_, err := f.WriteAtContext(ctx, p, 0)
 		return err
 	}
+	readOn := func(f *ringfile.File, p []byte) error { _, err := f.Read(p); return err }
+	readOnCtx := func(ctx context.Context, f *ringfile.File, p []byte) error {
+		_, err := f.ReadContext(ctx, p)
+		return err
+	}
+	writeOn := func(f *ringfile.File, p []byte) error { _, err := f.Write(p); return err }
+	writeOnCtx := func(ctx context.Context, f *ringfile.File, p []byte) error {
+		_, err := f.WriteContext(ctx, p)
+		return err
+	}
 	sync := func(f *ringfile.File, _ []byte) error { return f.Sync() }
 	datasync := func(f *ringfile.File, _ []byte) error { return f.Datasync() }
 	syncCtx := func(ctx context.Context, f *ringfile.File, _ []byte) error { return f.SyncContext(ctx) }
@@ -80,6 +91,8 @@ func hangingCalls() (calls []hangingCall) {
 	add("buffered read", 0, nil, read, readCtx)
 	add("direct read", unix.O_DIRECT, nil, read, readCtx)
 	add("direct write", unix.O_DIRECT, nil, write, writeCtx)
+	add("read at the position", 0, nil, readOn, readOnCtx)
+	add("direct write at the position", unix.O_DIRECT, nil, writeOn, writeOnCtx)
 	add("sync", 0, dirty, sync, syncCtx)
 	add("datasync", 0, dirty, datasync, datasyncCtx)
 	return calls
@@ -132,6 +145,9 @@ func hang(t *testing.T, d *faults.Disk, e *ringfile.Engine, f *ringfile.File, c 
 	awaitQuiet(e)
 	if !bytes.Equal(p, mine) {
 		t.Errorf("%s: the buffer was changed after the return", c.name)
+	}
+	if pos, err := f.Seek(0, io.SeekCurrent); pos != 0 || err != nil {
+		t.Errorf("%s: moved the position to %d, %v", c.name, pos, err)
 	}
 	if s := e.Stats(); s.OldestInFlight != 0 {
 		t.Errorf("%s: nothing is in flight, but the oldest for %v", c.name, s.OldestInFlight)
@@ -188,32 +204,45 @@ func TestCrowdOnHangingDisk(t *testing.T) {
 func TestStartOnHangingDisk(t *testing.T) {
 	d := newDisk(t, faults.Config{FS: "ext4"})
 	name, _ := onDisk(t, d)
-	starts := map[string]func(f *ringfile.File, p []byte) *ringfile.Future[int]{
-		"read":  func(f *ringfile.File, p []byte) *ringfile.Future[int] { return f.StartReadAt(p, 0) },
-		"write": func(f *ringfile.File, p []byte) *ringfile.Future[int] { return f.StartWriteAt(p, 0) },
+	read := func(f *ringfile.File, p []byte) func() (int, error) { return f.StartReadAt(p, 0).Await }
+	write := func(f *ringfile.File, p []byte) func() (int, error) { return f.StartWriteAt(p, 0).Await }
+	sync := func(f *ringfile.File, p []byte) func() (int, error) {
+		dirty(f)
+		fut := f.StartSync()
+		return func() (int, error) { _, err := fut.Await(); return len(p), err }
 	}
-	for what, start := range starts {
-		t.Run(what, func(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		flag  int
+		start func(f *ringfile.File, p []byte) (await func() (int, error))
+	}{
+		{"buffered read", 0, read},
+		{"direct read", unix.O_DIRECT, read},
+		{"direct write", unix.O_DIRECT, write},
+		{"sync", 0, sync},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
-				f := open(t, e, name, unix.O_DIRECT)
+				f := open(t, e, name, c.flag)
 				defer f.Close()
+				dropCache(t, f)
 				defer set(t, d)
 				set(t, d, faults.Rule{Effect: faults.Hang})
 				p := patterned(t, blockSize, 0)
-				future := make(chan *ringfile.Future[int], 1)
-				go func() { future <- start(f, p) }()
+				started := make(chan func() (int, error), 1)
+				go func() { started <- c.start(f, p) }()
 				await(func() bool { return counts(t, d).Hanging > 0 })
-				var fut *ringfile.Future[int]
+				var finish func() (int, error)
 				select {
-				case fut = <-future:
+				case finish = <-started:
 				case <-time.After(onTime):
 					t.Error("the start waits for the disk")
 				}
 				set(t, d)
-				if fut == nil {
-					fut = <-future
+				if finish == nil {
+					finish = <-started
 				}
-				if n, err := fut.Await(); n != len(p) || err != nil || testutil.CheckPattern(p, 0) >= 0 {
+				if n, err := finish(); n != len(p) || err != nil || testutil.CheckPattern(p, 0) >= 0 {
 					t.Errorf("got %d, %v", n, err)
 				}
 			})
