@@ -121,6 +121,7 @@ func TestDiskHangs(t *testing.T) {
 func hang(t *testing.T, d *faults.Disk, e *ringfile.Engine, f *ringfile.File, c hangingCall) {
 	t.Helper()
 	set(t, d, faults.Rule{Effect: faults.Hang})
+	defer occupy(t, d)()
 	p := patterned(t, 4*blockSize, 0) // what is written is what is there
 	start := time.Now()
 	err := c.do(f, p)
@@ -136,7 +137,6 @@ func hang(t *testing.T, d *faults.Disk, e *ringfile.Engine, f *ringfile.File, c 
 		t.Errorf("%s: Stats has nothing of it: the oldest in flight is %v, %d requests, %d blocking calls",
 			c.name, s.OldestInFlight, s.InFlight, s.BlockingCalls)
 	}
-	await(func() bool { return counts(t, d).Hanging > 0 })
 
 	// The buffer is the caller's: what the disk does now must not reach it, nor take from it.
 	mine := bytes.Repeat([]byte{0xa5}, len(p))
@@ -158,6 +158,26 @@ func hang(t *testing.T, d *faults.Disk, e *ringfile.Engine, f *ringfile.File, c 
 	} else if at := testutil.CheckPattern(p, 0); at >= 0 {
 		t.Errorf("%s: after the hang the file differs at %d", c.name, at)
 	}
+}
+
+// occupy has the disk hang on a read of somebody else. The loop device carries out one request at a
+// time, so the data of those that come next has not even left the memory of this process. It returns
+// a function that waits until the read is done.
+func occupy(t *testing.T, d *faults.Disk) (wait func()) {
+	t.Helper()
+	f, err := os.OpenFile(d.Device, os.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := aligned(t, blockSize)
+	done := make(chan struct{})
+	go func() {
+		f.ReadAt(p, 0)
+		f.Close()
+		close(done)
+	}()
+	await(func() bool { return counts(t, d).Hanging > 0 })
+	return func() { <-done }
 }
 
 // awaitQuiet waits until the kernel has nothing of e.
