@@ -340,6 +340,10 @@ func startFuture[T any](op operation, word string, value func(int) T) *Future[T]
 		f.finish(0, syscall.ECANCELED, byDeadline, nil)
 		return f
 	}
+	if file.asks(&f.op) {
+		go f.runAsking()
+		return f
+	}
 	n, errno, road := file.tryInline(&f.op)
 	if road == roadDone {
 		f.finish(n, errno, notCancelled, nil)
@@ -357,6 +361,16 @@ func startFuture[T any](op operation, word string, value func(int) T) *Future[T]
 	}
 	go f.runBlocking(n)
 	return f
+}
+
+// runAsking is runBlocking for the first direct transfer on a volume.
+func (f *Future[T]) runAsking() {
+	n, errno, road := f.op.file.tryInline(&f.op)
+	if road == roadDone {
+		f.finish(n, errno, notCancelled, nil)
+		return
+	}
+	f.runBlocking(n)
 }
 
 // submit puts the operation on a ring, to go on after the first n bytes. It reports false if no

@@ -89,6 +89,13 @@ func (f *File) waitingRoad() road {
 	return roadRing
 }
 
+// asks reports whether op is a direct transfer that finds out what its volume can do, and waits for
+// the device on the way.
+func (f *File) asks(op *operation) bool {
+	return f.direct && (op.code == opRead || op.code == opWrite) && f.waitingRoad() == roadRing &&
+		f.volume.nowait.Load() == unknown
+}
+
 // eachAt carries out an operation on a vector, or on a single buffer, behind the first n bytes, by
 // one call of os for each piece.
 func (f *File) eachAt(op *operation, n int) (int, error) {

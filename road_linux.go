@@ -163,7 +163,12 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 	if op.code.reads() {
 		call = sysio.PreadDirectNowait
 	}
+	// NOWAIT or not, it waits for the device.
+	f.engine.blocking.acquire()
+	stamp := f.engine.stats.stamps.begin()
 	n, errno = call(f.fd, op.buf[:min(len(op.buf), maxTransfer)], op.off)
+	f.engine.stats.stamps.end(stamp)
+	f.engine.blocking.release()
 	switch {
 	case errno == syscall.EOPNOTSUPP || errno == syscall.ENOSYS:
 		f.volume.nowait.Store(no)
