@@ -28,7 +28,7 @@ type Options struct {
 	Seed   uint64
 	Ops    int // how many operations
 	Size   int // of the file at most, in bytes; zero: 256 KiB
-	Direct int // one in how many transfers uses O_DIRECT; zero: 16, negative: none
+	Direct int // one in how many transfers uses O_DIRECT; zero: 32, negative: none
 
 	Goroutines int // of RunCrowd; zero: 8
 
@@ -126,7 +126,7 @@ func run(ctx context.Context, o Options, s source) (Report, error) {
 		t.Size = 256 << 10
 	}
 	if t.Options.Direct == 0 {
-		t.Options.Direct = 16
+		t.Options.Direct = 32
 	}
 	if err := t.prepare(); err != nil {
 		t.release()
@@ -179,18 +179,18 @@ var operations = []struct {
 	{"write", 300, (*tester).write},
 	{"futures", 40, (*tester).futures},
 	{"append", 20, (*tester).appendSome},
-	{"truncate", 30, (*tester).truncate},
+	{"truncate", 10, (*tester).truncate},
 	{"allocate", 20, (*tester).allocate},
 	{"punch", 20, (*tester).punch},
 	{"prefetch", 10, (*tester).prefetch},
-	{"sync", 4, (*tester).sync},
+	{"sync", 2, (*tester).sync},
 	{"reopen", 6, (*tester).reopen},
 	{"copy in", 15, (*tester).copyIn},
 	{"copy out", 15, (*tester).copyOut},
 	{"map read", 60, (*tester).mapRead},
 	{"map write", 40, (*tester).mapWrite},
 	{"stat", 38, (*tester).stat},
-	{"check", 2, (*tester).checkAll},
+	{"check", 1, (*tester).checkAll},
 }
 
 func (t *tester) prepare() (err error) {

@@ -149,3 +149,93 @@ func TestEnded(t *testing.T) {
 		}
 	})
 }
+
+func TestRunCrowd(t *testing.T) {
+	roads(t, func(t *testing.T, e *ringfile.Engine) {
+		report, err := RunCrowd(t.Context(), Options{Engine: e, Dir: t.TempDir(), Seed: 1, Ops: 2 * few(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Ops < 2*few(t) || report.Counts["buffered phases"] == 0 {
+			t.Errorf("%+v", report)
+		}
+		t.Logf("%+v\n%+v", report, e.Stats())
+	})
+}
+
+// TestRunCrowdFinds changes a byte in each half of a range, which the crowd must notice.
+func TestRunCrowdFinds(t *testing.T) {
+	roads(t, func(t *testing.T, e *ringfile.Engine) {
+		for name, off := range map[string]int64{"own": 3*rangeBytes + 5, "cell": 3*rangeBytes + ownBytes + 5} {
+			_, err := RunCrowd(t.Context(), Options{Engine: e, Dir: t.TempDir(), Seed: 2, Ops: 20_000,
+				sabotage: func(path string, op int) {
+					f, err := os.OpenFile(path, os.O_RDWR, 0)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer f.Close()
+					var b [1]byte
+					f.ReadAt(b[:], off)
+					b[0]++
+					f.WriteAt(b[:], off)
+				}})
+			if err == nil {
+				t.Errorf("%s: a byte has changed, and nobody has noticed", name)
+			}
+		}
+	})
+}
+
+// TestCheckCell checks what a reader may find in a cell.
+func TestCheckCell(t *testing.T) {
+	var old, now, mixed [cellBytes]byte
+	fillCell(old[:], 3, 7)
+	fillCell(now[:], 3, 8)
+	copy(mixed[:], old[:])
+	copy(mixed[1000:], now[1000:2000])
+	for _, c := range []struct {
+		name      string
+		p         []byte
+		low, high uint64
+		ok        bool
+	}{
+		{"old", old[:], 7, 8, true},
+		{"new", now[:], 7, 8, true},
+		{"mixed", mixed[:], 7, 8, true},
+		{"too old", old[:], 8, 9, false},
+		{"mixed with what is too old", mixed[:], 8, 8, false},
+		{"too new", now[:], 6, 7, false},
+	} {
+		if err := checkCell("reader", c.p, 3, c.low, c.high); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestFileSystems runs on file systems that this machine's directories are not on.
+func TestFileSystems(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	for _, kind := range []string{"xfs", "btrfs", "tmpfs"} {
+		t.Run(kind, func(t *testing.T) {
+			dir, undo, err := Mount(t.Context(), kind, t.TempDir())
+			if err != nil {
+				t.Skip(err)
+			}
+			defer func() {
+				if err := undo(); err != nil {
+					t.Error(err)
+				}
+			}()
+			roads(t, func(t *testing.T, e *ringfile.Engine) {
+				for name, run := range map[string]func(context.Context, Options) (Report, error){"run": Run, "crowd": RunCrowd} {
+					if _, err := run(t.Context(), Options{Engine: e, Dir: dir, Seed: 3, Ops: few(t) / 2}); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+			})
+		})
+	}
+}
