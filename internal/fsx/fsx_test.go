@@ -5,6 +5,7 @@ package fsx
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -38,9 +39,9 @@ func roads(t *testing.T, test func(t *testing.T, e *ringfile.Engine)) {
 // few is how many operations a test makes.
 func few(t *testing.T) int {
 	if testing.Short() {
-		return 3_000
+		return 2_000
 	}
-	return 20_000
+	return 6_000
 }
 
 func TestRun(t *testing.T) {
@@ -138,7 +139,7 @@ func TestEnded(t *testing.T) {
 	roads(t, func(t *testing.T, e *ringfile.Engine) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		report, err := Run(ctx, Options{Engine: e, Dir: t.TempDir(), Ops: 1 << 60,
+		report, err := Run(ctx, Options{Engine: e, Dir: t.TempDir(), Ops: math.MaxInt,
 			sabotage: func(_ string, op int) {
 				if op == 100 {
 					cancel()

@@ -26,8 +26,8 @@ func TestSoak(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if report.Ops() < 100 || len(report.Samples) < 3 {
-				t.Errorf("%d operations, %d samples", report.Ops(), len(report.Samples))
+			if report.Ops() == 0 || len(report.Samples) == 0 {
+				t.Fatalf("%d operations, %d samples", report.Ops(), len(report.Samples))
 			}
 			for _, s := range report.Samples {
 				if s.Resident == 0 || s.Descriptors == 0 || s.Threads == 0 || s.Goroutines == 0 {
