@@ -416,8 +416,14 @@ func (r *ring) reap() {
 func (r *ring) complete(cqe *uring.CQE) {
 	if cqe.UserData == idCancel {
 		r.mu.Lock()
-		r.cancels--
+		due := r.cancels > 0
+		if due {
+			r.cancels--
+		}
 		r.mu.Unlock()
+		if !due {
+			r.engine.stats.strays.add(1)
+		}
 		return
 	}
 	req := r.slab.request(cqe.UserData)
