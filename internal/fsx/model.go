@@ -110,7 +110,7 @@ func (t *tester) checkAll() error {
 	}
 	for _, h := range []*handle{t.buffered, t.direct} {
 		for off := int64(0); h != nil && off < int64(len(t.model)); off += maxLength {
-			p := t.buffer(maxLength)
+			p := t.buffer(t.readable(h, off, maxLength))
 			n, err := h.ReadAt(p, off)
 			if n != t.available(off, len(p)) || (err != nil) != (n < len(p)) || err != nil && err != io.EOF {
 				return fmt.Errorf("%s reads %#x bytes at %#x, %v, want %#x", h.what, n, off, err, t.available(off, len(p)))
