@@ -80,6 +80,8 @@ const (
 	defaultDepth = 256
 	minDepth     = 16
 	maxDepth     = 16384
+
+	maxBlockingLimit = 1 << 24 // as good as none, and four times that can be counted
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -153,7 +155,7 @@ func New(c Config) (*Engine, error) {
 			return nil, e.reason
 		}
 	}
-	limit := c.BlockingLimit
+	limit := min(c.BlockingLimit, maxBlockingLimit)
 	if limit == 0 {
 		limit = 256
 	}
