@@ -205,7 +205,7 @@ func FuzzSettle(f *testing.F) {
 	f.Add(uint8(1), uint16(4096), uint8(1), []byte{0xfc, 0xff, 0xff, 0xff, 0xf5, 0xff, 0xff, 0xff})
 	f.Add(uint8(4), uint16(0), uint8(4), []byte{0, 0, 0, 0x80})
 	f.Fuzz(func(t *testing.T, code uint8, total uint16, how uint8, results []byte) {
-		req := &request{operation: operation{code: opcode(code) % 8, once: how&32 != 0}}
+		req := &request{ring: new(ring), operation: operation{code: opcode(code) % 8, once: how&32 != 0}}
 		moves := req.code.reads() || req.code.writes()
 		if moves {
 			req.buf = make([]byte, total)
