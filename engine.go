@@ -96,6 +96,8 @@ const (
 	defaultDepth = 256
 	minDepth     = 16
 	maxDepth     = 16384
+
+	maxBlockingLimit = 1 << 24 // as good as none, and four times that can be counted
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -179,7 +181,7 @@ func New(c Config) (*Engine, error) {
 			c.Logger.Info("ringfile works without io_uring", "op", e.reason.Op, "err", e.reason.Err, "hint", e.reason.Hint)
 		}
 	}
-	limit := c.BlockingLimit
+	limit := min(c.BlockingLimit, maxBlockingLimit)
 	if limit == 0 {
 		limit = 256
 	}

@@ -93,7 +93,7 @@ func (f *File) waitingRoad() road {
 // the device on the way.
 func (f *File) asks(op *operation) bool {
 	return f.direct && (op.code == opRead || op.code == opWrite) && f.waitingRoad() == roadRing &&
-		f.volume.nowait.Load() == unknown
+		f.volume.nowait.Load() == unknown && !f.polledOnly()
 }
 
 // eachAt carries out an operation on a vector, or on a single buffer, behind the first n bytes, by
