@@ -67,7 +67,7 @@ func (f *File) readHot(p []byte, off int64) bool {
 	if errno != 0 || n != len(p) {
 		return false
 	}
-	f.engine.stats.cached.add(1)
+	f.engine.stats.cached.add(n)
 	return true
 }
 
@@ -91,6 +91,8 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 		case errno == syscall.EAGAIN:
 			if n == 0 {
 				f.misses.Store(max(misses+1, 1))
+			} else {
+				f.engine.stats.cached.add(n)
 			}
 			return n, 0, f.missRoad(total - n)
 		case errno == syscall.EOPNOTSUPP, errno == syscall.ENOSYS:
@@ -108,7 +110,7 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 			if f.volume.nowait.Load() == unknown {
 				f.volume.nowait.Store(yes)
 			}
-			f.engine.stats.cached.add(1)
+			f.engine.stats.cached.add(n)
 			return n, 0, roadDone
 		}
 	}
@@ -170,6 +172,7 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 		f.volume.nowait.Store(yes)
 		if errno == 0 && (n == 0 || n == len(op.buf) || op.once) {
 			f.engine.stats.blocking.add(1) // it has waited for the device, in this thread
+			f.engine.stats.blockingBytes.add(uint64(n))
 			return n, 0, roadDone
 		}
 		return n, 0, roadRing
