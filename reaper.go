@@ -229,6 +229,9 @@ func (r *ring) publish(req *request) {
 func (r *ring) sqe() *uring.SQE {
 	for {
 		if sqe := r.u.GetSQE(); sqe != nil {
+			if r.polling.sq { // it is submitted without a call that could be counted
+				r.stats.submissions.Add(1)
+			}
 			return sqe
 		}
 		// The kernel says only at the end of a submission which entries it has taken. Requests of

@@ -28,7 +28,7 @@ type Stats struct {
 
 	// Ring traffic.
 	Enters      uint64 // calls of io_uring_enter(2)
-	Submissions uint64 // requests that those submitted, cancellations included; none with Config.SQPoll
+	Submissions uint64 // requests that those submitted, or the thread of Config.SQPoll, cancellations included
 	Completions uint64 // completions reaped, cancellations included
 	Reaps       uint64 // times that at least one was found
 	Restarts    uint64 // submissions repeated: short transfers, EINTR, EAGAIN
@@ -151,8 +151,8 @@ func (e *Engine) Stats() Stats {
 		r.mu.Lock()
 		s.Restarts += r.stats.restarts
 		s.SlotWaits += r.stats.slotWaits
-		oldest = min(oldest, r.oldest(now))
 		s.Fixed += r.stats.fixed
+		oldest = min(oldest, r.oldest(now))
 		r.mu.Unlock()
 		s.Submissions += r.stats.submissions.Load()
 		s.RingBytes += r.stats.bytes.Load()
