@@ -157,3 +157,32 @@ func cancelIn(t *testing.T, state readState, ender readEnder) {
 	}
 	k.finish(func(int) int { return 0 })
 }
+
+// TestDeadlineBeforeStart has a deadline pass while a future waits for a slot: what was in flight then
+// is cancelled, and so must be what is started right after.
+func TestDeadlineBeforeStart(t *testing.T) {
+	e, k := fakeEngine(t)
+	f := fakeFile(t, e)
+	if err := f.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	k.set(func() { k.hold = always })
+	for range fakeDepth {
+		f.StartReadAt(make([]byte, 1024), 0)
+	}
+	k.wait(fakeDepth)
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.StartReadAt(make([]byte, 1024), 0).Await()
+		done <- err
+	}()
+	for e.Stats().SlotWaits == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := f.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("future that waited for a slot: %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+}

@@ -376,7 +376,8 @@ func (f *Future[T]) runAsking() {
 // submit puts the operation on a ring, to go on after the first n bytes. It reports false if no
 // ring takes it.
 func (f *Future[T]) submit(n int) bool {
-	r := f.op.file.engine.pick()
+	file := f.op.file
+	r := file.engine.pick()
 	if r == nil {
 		return false
 	}
@@ -384,7 +385,20 @@ func (f *Future[T]) submit(n int) bool {
 		return false
 	}
 	r.engine.stats.ring.add(1)
+	if file.deadlineOf(f.op.code).hasPassed() {
+		f.expire() // it came too late for those that were cancelled
+	}
 	return true
+}
+
+// expire cancels the request if it is still in a ring.
+func (f *Future[T]) expire() {
+	f.mu.Lock()
+	req, id := f.req, f.id
+	f.mu.Unlock()
+	if req != nil {
+		req.ring.cancel(req, id, byDeadline)
+	}
 }
 
 // published remembers the request, for Cancel.

@@ -281,7 +281,9 @@ func TestStormAbandon(t *testing.T) {
 }
 
 // TestStormMixed writes and reads disjoint parts of one file in every way, with syncs.
-func TestStormMixed(t *testing.T) {
+func TestStormMixed(t *testing.T) { mixedStorm(t) }
+
+func mixedStorm(t *testing.T) {
 	stormFiles(t, func(t *testing.T, e *ringfile.Engine, open func() *ringfile.File) {
 		f := open()
 		defer f.Close()
@@ -289,33 +291,46 @@ func TestStormMixed(t *testing.T) {
 		storm(t, 16, func(rng *rand.Rand, w int) {
 			size := (1 + rng.IntN(8)) * 4096
 			off := int64(w)*part + rng.Int64N(int64(part-size)/4096+1)*4096
-			buf := ringfile.AlignedBuffer(size, 4096)
 			seed := rng.Int64N(1 << 40)
-			testutil.Pattern(buf, seed)
-			var n int
-			var err error
-			switch rng.IntN(5) {
-			case 0:
-				n, err = f.WriteAt(buf, off)
-			case 1:
-				n, err = f.StartWriteAt(buf, off).Await()
-			case 2:
-				n, err = f.WriteAtContext(t.Context(), buf, off)
-			case 3:
-				n, err = f.WritevAt([][]byte{buf[:512], buf[512:]}, off)
-			default:
-				n, err = f.WriteAt(buf, off)
-				if err == nil {
-					err = f.Datasync()
-				}
-			}
-			if n != size || err != nil {
-				t.Errorf("write = %d, %v", n, err)
+			if n, err := anyWrite(t, rng, f, size, off, seed); n != size || err != nil {
+				t.Errorf("write of %d at %d = %d, %v", size, off, n, err)
 				return
 			}
 			got := ringfile.AlignedBuffer(size, 4096)
-			n, err = anyRead(t.Context(), rng, f, got, off)
+			n, err := anyRead(t.Context(), rng, f, got, off)
 			checkRead(t, n, err, got, seed)
 		})
 	})
+}
+
+// anyWrite writes size bytes of the pattern that belongs at seed at off, in one of the ways there are.
+func anyWrite(t *testing.T, rng *rand.Rand, f *ringfile.File, size int, off, seed int64) (n int, err error) {
+	buf := ringfile.AlignedBuffer(size, 4096)
+	testutil.Pattern(buf, seed)
+	switch rng.IntN(8) {
+	case 0:
+		return f.WriteAt(buf, off)
+	case 1:
+		return f.StartWriteAt(buf, off).Await()
+	case 2:
+		return f.WriteAtContext(t.Context(), buf, off)
+	case 3:
+		return f.WritevAt([][]byte{buf[:512], buf[512:]}, off)
+	case 4:
+		return f.StartWritevAt([][]byte{buf[:1024], buf[1024:]}, off).Await()
+	case 5:
+		if n, err = f.WriteAt(buf, off); err == nil {
+			err = f.Datasync()
+		}
+		return n, err
+	case 6:
+		if n, err = f.WriteAt(buf, off); err == nil {
+			_, err = f.StartDatasync().Await()
+		}
+		return n, err
+	}
+	if n, err = f.WriteAt(buf, off); err == nil {
+		err = f.SyncContext(t.Context())
+	}
+	return n, err
 }
