@@ -30,10 +30,12 @@ func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
 	if err != nil {
 		return nil, unavailable("io_uring_setup", err, readFacts())
 	}
-	if why := prove(u); why != nil {
+	probe, why := prove(u)
+	if why != nil {
 		u.Close()
 		return nil, why
 	}
+	e.probe = probe
 	// Kernel threads are bounded like our own. Before Linux 5.15 they cannot be; then the kernel's
 	// own bound holds, four for each processor.
 	u.RegisterIOWQMaxWorkers(uint32(e.config.Workers), uint32(e.config.Workers))
@@ -53,15 +55,16 @@ func newURing(slots int) (*uring.Ring, error) {
 	return uring.New(uring.Config{Entries: n, CQEntries: n})
 }
 
-// prove sends a nop through the ring, as a sandbox may allow io_uring_setup and refuse the rest.
-func prove(u *uring.Ring) *UnavailableError {
+// prove sends a nop through the ring, as a sandbox may allow io_uring_setup and refuse the rest. It
+// returns what the kernel knows.
+func prove(u *uring.Ring) (*uring.Probe, *UnavailableError) {
 	p, err := u.Probe()
 	if err != nil {
-		return unavailable("io_uring_register", err, readFacts())
+		return nil, unavailable("io_uring_register", err, readFacts())
 	}
 	for _, op := range needed {
 		if !p.Supports(op) {
-			return &UnavailableError{Op: "probe", Err: syscall.ENOSYS, Hint: "the kernel lacks " + op.String() + "; Linux 5.10 or newer is needed"}
+			return nil, &UnavailableError{Op: "probe", Err: syscall.ENOSYS, Hint: "the kernel lacks " + op.String() + "; Linux 5.10 or newer is needed"}
 		}
 	}
 	u.GetSQE().PrepNop()
@@ -69,16 +72,16 @@ func prove(u *uring.Ring) *UnavailableError {
 	var cqe [1]uring.CQE
 	for range 100 {
 		if _, err := u.Enter(u.SQReady(), 1, uring.EnterGetEvents); err != nil && err != syscall.EINTR && err != syscall.EAGAIN {
-			return unavailable("io_uring_enter", err, readFacts())
+			return nil, unavailable("io_uring_enter", err, readFacts())
 		}
 		if u.CopyCQEs(cqe[:]) == 1 {
 			if cqe[0].Res < 0 {
-				return unavailable("nop", syscall.Errno(-cqe[0].Res), readFacts())
+				return nil, unavailable("nop", syscall.Errno(-cqe[0].Res), readFacts())
 			}
-			return nil
+			return p, nil
 		}
 	}
-	return unavailable("io_uring_enter", errors.New("a nop does not complete"), systemFacts{})
+	return nil, unavailable("io_uring_enter", errors.New("a nop does not complete"), systemFacts{})
 }
 
 // roundUp returns the power of two that is not below n.
