@@ -97,8 +97,10 @@ func removeAll(ctx context.Context, path string) error {
 		parent = "."
 	}
 	root, err := os.OpenRoot(parent)
-	if err != nil {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return at(path, errors.Unwrap(err)) // os finds that out when it unlinks
 	}
 	defer root.Close()
 	return removeIn(ctx, root, name, path)
