@@ -451,6 +451,38 @@ func TestDirFS(t *testing.T) {
 	})
 }
 
+func TestTruncateContext(t *testing.T) {
+	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+		name := testutil.PatternFile(t, 1000)
+		f, err := e.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, size := range []int64{10, 1 << 20, 0} {
+			if err := f.TruncateContext(t.Context(), size); err != nil {
+				t.Error(err)
+			}
+			if st, err := f.Stat(); err != nil || st.Size() != size {
+				t.Errorf("size is %d, %v, want %d", st.Size(), err, size)
+			}
+		}
+		got, want := f.TruncateContext(t.Context(), -1), f.Truncate(-1)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("truncate to -1: %v, want %v", got, want)
+		}
+		r, err := e.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		got, want = r.TruncateContext(t.Context(), 1), r.Truncate(1)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("truncate of a file open for reading: %v, want %v", got, want)
+		}
+	})
+}
+
 // TestFileSystemEngineClosed makes calls that come too late.
 func TestFileSystemEngineClosed(t *testing.T) {
 	fileSystems(t, func(t *testing.T, s ringfile.FileSystem) {

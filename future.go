@@ -22,6 +22,7 @@ const (
 	opFdatasync
 	opAllocate
 	opPrefetch
+	opTruncate
 	opPath // a file-system call, see pathCall
 )
 
@@ -40,7 +41,7 @@ type operation struct {
 	buf    []byte    // opRead, opWrite
 	vec    [][]byte  // opReadv, opWritev
 	off    int64     // opRead to opWritev: position or offCurrent; opAllocate, opPrefetch: start
-	length int64     // opAllocate, opPrefetch
+	length int64     // opAllocate, opPrefetch, opTruncate: the size
 	arg    uint32    // opAllocate: mode; opPrefetch: advice
 	path   *pathCall // opPath: what is called; then there is no file
 }

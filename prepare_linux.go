@@ -43,6 +43,8 @@ func (req *request) prepare(sqe *uring.SQE) {
 		sqe.PrepFsync(fd, uring.FsyncDatasync)
 	case opAllocate:
 		sqe.PrepFallocate(fd, req.arg, off, uint64(req.length))
+	case opTruncate:
+		sqe.PrepFtruncate(fd, uint64(req.length))
 	case opPrefetch:
 		sqe.PrepFadvise(fd, off, uint32(req.length), unix.FADV_WILLNEED)
 	}
