@@ -91,9 +91,10 @@ func hazardTree(t *testing.T) string {
 
 // hazards are the names that each call is tried on, relative to a hazardTree.
 var hazards = []string{
-	"file", "dir", "full", "tofile", "todir", "dangling", "loop", "new", "file/", "todir/",
-	"missing/new", "locked/in", "full/sub/x", "new/", "file/new", "loop/new", "dangling/new", "tofull",
-	"locked", "locked/new", "dir/.", "a\x00b", "full/sub/more/and/more", strings.Repeat("n", 256),
+	"file", "dir", "todir", "dangling", "new", "missing/new", "locked/new", "locked", "full", "todir/",
+	"loop/new", "a\x00b", "tofile", "file/",
+	"loop", "locked/in", "full/sub/x", "new/", "file/new", "dangling/new", "tofull",
+	"dir/.", "full/sub/more/and/more", strings.Repeat("n", 256),
 }
 
 // describe puts into words what is comparable of a FileInfo.
@@ -117,7 +118,7 @@ var besideOS = map[string]func(c calls, name string) (string, error){
 	"Remove":   func(c calls, name string) (string, error) { return "", c.Remove(name) },
 	"Readlink": func(c calls, name string) (string, error) { return c.Readlink(name) },
 	"Truncate": func(c calls, name string) (string, error) { return "", c.Truncate(name, 100) },
-	"Chmod":    func(c calls, name string) (string, error) { return "", c.Chmod(name, 0o604) },
+	"Chmod":    func(c calls, name string) (string, error) { return "", c.Chmod(name, 0o704) },
 	"Chown":    func(c calls, name string) (string, error) { return "", c.Chown(name, -1, os.Getgid()) },
 	"Lchown":   func(c calls, name string) (string, error) { return "", c.Lchown(name, os.Getuid(), -1) },
 	"Chtimes": func(c calls, name string) (string, error) {
@@ -138,6 +139,14 @@ var besideOS = map[string]func(c calls, name string) (string, error){
 
 // readOnly are the calls that leave a tree as it is.
 var readOnly = map[string]bool{"Stat": true, "Lstat": true, "Readlink": true, "ReadDir": true}
+
+// tried returns the names to try a call on: fewer of them if each takes a tree of its own.
+func tried(what string, names []string) []string {
+	if readOnly[what] {
+		return names
+	}
+	return names[:min(len(names), 14)]
+}
 
 // here returns the name of another file in the hazardTree of name.
 func here(name, other string) string {
@@ -164,7 +173,11 @@ func words(dir, result string, err error) string {
 
 // tree describes everything below dir.
 func tree(t *testing.T, dir string) string {
-	os.Chmod(filepath.Join(dir, "locked"), 0o755)
+	for _, name := range []string{"locked", "new"} { // it may have been renamed
+		if st, err := os.Lstat(filepath.Join(dir, name)); err == nil && st.Mode() == fs.ModeDir {
+			os.Chmod(filepath.Join(dir, name), 0o755)
+		}
+	}
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -219,17 +232,17 @@ func TestFileSystemBesideOS(t *testing.T) {
 	}
 	names := hazards
 	if testing.Short() {
-		names = names[:6]
+		names = names[:7]
 	}
 	want := map[string]outcome{}
 	for what := range besideOS {
-		for _, name := range names {
+		for _, name := range tried(what, names) {
 			want[what+name] = one(t, osCalls{}, what, name)
 		}
 	}
 	fileSystems(t, func(t *testing.T, s ringfile.FileSystem) {
 		for what := range besideOS {
-			for _, name := range names {
+			for _, name := range tried(what, names) {
 				got, want := one(t, s, what, name), want[what+name]
 				if got.words != want.words {
 					t.Errorf("%s(%.30q):\n got %.300s\nwant %.300s", what, name, got.words, want.words)
