@@ -97,6 +97,11 @@ func (f *File) AllocateContext(ctx context.Context, off, length int64) error {
 	return f.controlUntil(ctx, &operation{code: opAllocate, file: f, off: off, length: length}, "allocate")
 }
 
+// TruncateContext is Truncate, given up when ctx ends; the kernel may go on with it.
+func (f *File) TruncateContext(ctx context.Context, size int64) error {
+	return f.controlUntil(ctx, &operation{code: opTruncate, file: f, length: size}, "truncate")
+}
+
 // polledUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. One
 // at a time in each direction, as they use the same deadline.
 func (f *File) polledUntil(ctx context.Context, code opcode, word string, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/ringfile/ringfile/uring"
 )
 
 // Backend names the way an engine moves data.
@@ -147,6 +149,7 @@ type Engine struct {
 	config   Config
 	homes    []*ring           // the rings that goroutines prefer; none on the blocking backend
 	rings    []*ring           // these and their solos
+	probe    *uring.Probe      // which operations the rings know; nil without rings
 	reason   *UnavailableError // why rings is empty, nil if that was asked for
 	affinity sync.Pool         // of *home: gives a P the same ring again and again
 	nextRing atomic.Uint32

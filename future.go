@@ -22,6 +22,8 @@ const (
 	opFdatasync
 	opAllocate
 	opPrefetch
+	opTruncate
+	opPath // a file-system call, see pathCall
 )
 
 // reads and writes tell the operations that move data, and may therefore move only a part of it.
@@ -34,13 +36,14 @@ const offCurrent = -1
 // operation is what a caller wants done: the operands, none of the state.
 type operation struct {
 	code   opcode
-	once   bool     // one transfer is enough, however short (Read)
-	file   *File    // open until the operation is finished
-	buf    []byte   // opRead, opWrite
-	vec    [][]byte // opReadv, opWritev
-	off    int64    // opRead to opWritev: position or offCurrent; opAllocate, opPrefetch: start
-	length int64    // opAllocate, opPrefetch
-	arg    uint32   // opAllocate: mode; opPrefetch: advice
+	once   bool      // one transfer is enough, however short (Read)
+	file   *File     // open until the operation is finished
+	buf    []byte    // opRead, opWrite
+	vec    [][]byte  // opReadv, opWritev
+	off    int64     // opRead to opWritev: position or offCurrent; opAllocate, opPrefetch: start
+	length int64     // opAllocate, opPrefetch, opTruncate: the size
+	arg    uint32    // opAllocate: mode; opPrefetch: advice
+	path   *pathCall // opPath: what is called; then there is no file
 }
 
 // want returns how many bytes the operation is to move.
@@ -125,6 +128,7 @@ func (req *request) settle(res int32) (again bool) {
 	moves := req.code.reads() || req.code.writes()
 	switch {
 	case res >= 0 && !moves:
+		req.n = int(res)
 		return false
 	case res > 0:
 		if int(res) > req.total-req.n {

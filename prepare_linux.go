@@ -17,6 +17,10 @@ const (
 // prepare writes the submission for what is left of the request. Everything it points to is held
 // by the request.
 func (req *request) prepare(sqe *uring.SQE) {
+	if req.code == opPath {
+		req.path.prepare(sqe)
+		return
+	}
 	fd := req.file.fd
 	off := uint64(req.off) // offCurrent is uring.OffCurrent
 	if req.off != offCurrent && (req.code.reads() || req.code.writes()) {
@@ -49,6 +53,8 @@ func (req *request) prepare(sqe *uring.SQE) {
 		sqe.PrepFsync(fd, uring.FsyncDatasync)
 	case opAllocate:
 		sqe.PrepFallocate(fd, req.arg, off, uint64(req.length))
+	case opTruncate:
+		sqe.PrepFtruncate(fd, uint64(req.length))
 	case opPrefetch:
 		sqe.PrepFadvise(fd, off, uint32(req.length), unix.FADV_WILLNEED)
 	}

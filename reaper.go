@@ -107,7 +107,7 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		r.free = r.free[:len(r.free)-1]
 	}
 	// A file that was closed since begin has had its requests cancelled, under mu, without this one.
-	if r.closed || r.broken.Load() != nil || op.file.life.closed() {
+	if r.closed || r.broken.Load() != nil || op.file != nil && op.file.life.closed() {
 		r.mu.Unlock()
 		if req != nil {
 			r.release(req)
@@ -518,7 +518,9 @@ func (r *ring) finish(req *request) {
 	r.release(req)
 	r.done()
 	b.release()
-	file.life.decrefAsync(file)
+	if file != nil {
+		file.life.decrefAsync(file)
+	}
 }
 
 // done counts a request out.

@@ -30,10 +30,12 @@ func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
 	if err != nil {
 		return nil, e.explainSetup(err)
 	}
-	if why := prove(u); why != nil {
+	probe, why := prove(u)
+	if why != nil {
 		u.Close()
 		return nil, why
 	}
+	e.probe = probe
 	// Kernel threads are bounded like our own. Before Linux 5.15 they cannot be; then the kernel's
 	// own bound holds, four for each processor.
 	workers := e.config.Workers
@@ -50,15 +52,16 @@ func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
 	return r, nil
 }
 
-// prove sends a nop through the ring, as a sandbox may allow io_uring_setup and refuse the rest.
-func prove(u *uring.Ring) *UnavailableError {
+// prove sends a nop through the ring, as a sandbox may allow io_uring_setup and refuse the rest. It
+// returns what the kernel knows.
+func prove(u *uring.Ring) (*uring.Probe, *UnavailableError) {
 	p, err := u.Probe()
 	if err != nil {
-		return unavailable("io_uring_register", err, readFacts())
+		return nil, unavailable("io_uring_register", err, readFacts())
 	}
 	for _, op := range needed {
 		if !p.Supports(op) {
-			return &UnavailableError{Op: "probe", Err: syscall.ENOSYS, Hint: "the kernel lacks " + op.String() + "; Linux 5.10 or newer is needed"}
+			return nil, &UnavailableError{Op: "probe", Err: syscall.ENOSYS, Hint: "the kernel lacks " + op.String() + "; Linux 5.10 or newer is needed"}
 		}
 	}
 	u.GetSQE().PrepNop()
@@ -70,18 +73,18 @@ func prove(u *uring.Ring) *UnavailableError {
 	var cqe [1]uring.CQE
 	for range 100 {
 		if _, err := u.Enter(u.SQReady(), 1, flags); err != nil && err != syscall.EINTR && err != syscall.EAGAIN {
-			return unavailable("io_uring_enter", err, readFacts())
+			return nil, unavailable("io_uring_enter", err, readFacts())
 		}
 		if u.CopyCQEs(cqe[:]) == 1 {
 			// Before Linux 6.0 a ring that polls devices refuses everything else.
 			refused := u.Flags().Has(uring.SetupIOPoll) && cqe[0].Res == -int32(syscall.EINVAL)
 			if cqe[0].Res < 0 && !refused {
-				return unavailable("nop", syscall.Errno(-cqe[0].Res), readFacts())
+				return nil, unavailable("nop", syscall.Errno(-cqe[0].Res), readFacts())
 			}
-			return nil
+			return p, nil
 		}
 	}
-	return unavailable("io_uring_enter", errors.New("a nop does not complete"), systemFacts{})
+	return nil, unavailable("io_uring_enter", errors.New("a nop does not complete"), systemFacts{})
 }
 
 // roundUp returns the power of two that is not below n.

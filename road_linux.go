@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile/internal/sysio"
+	"github.com/ringfile/ringfile/uring"
 )
 
 // tryInline carries out what can be done without waiting, and says on which road the rest goes:
@@ -40,6 +41,8 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 		if f.inMemory() {
 			return 0, 0, roadBlocking
 		}
+	case op.code == opTruncate && !f.engine.offers(uring.OpFtruncate):
+		return 0, 0, roadBlocking
 	case op.code == opPrefetch && op.length > math.MaxUint32: // more than a submission can say
 		return 0, 0, roadBlocking
 	}
@@ -226,6 +229,8 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 		return f.vectorBlocking(op, n, word)
 	case opFsync:
 		return 0, f.os.Sync()
+	case opTruncate:
+		return 0, f.os.Truncate(op.length)
 	case opFdatasync:
 		call = func() error { return unix.Fdatasync(f.fd) }
 	case opAllocate:

@@ -40,6 +40,8 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 		return f.transferBlocking(op, n)
 	case opFsync, opFdatasync:
 		return 0, f.os.Sync()
+	case opTruncate:
+		return 0, f.os.Truncate(op.length)
 	case opPrefetch:
 		return 0, nil // a hint
 	}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package ringfile
+
+import "os"
+
+// list reads a directory and describes what is in it.
+func (w *walk) list(path string) ([]walkEntry, error) {
+	w.engine.enterCall()
+	defer w.engine.blocking.release()
+	entries, err := os.ReadDir(path)
+	all := sorted(entries)
+	for i := range all {
+		all[i].info, all[i].err = all[i].DirEntry.Info()
+	}
+	return all, err
+}
