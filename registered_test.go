@@ -353,7 +353,12 @@ func TestRegisteredUnpins(t *testing.T) {
 	before := pinned(t)
 	const size = 4 << 20
 	p := newPool(t, e, 4, size/4)
-	if got := pinned(t) - before; got < size {
+	switch got := pinned(t) - before; {
+	case got == 0 && os.Getuid() == 0:
+		e.Close()
+		p.Close()
+		t.Skip("this kernel does not count what the privileged pin, as Linux 7.3")
+	case got < size:
 		t.Errorf("%d bytes pinned by a pool of %d", got, size)
 	}
 	buf := p.Get()
