@@ -21,12 +21,25 @@ func newPool(t *testing.T, e *ringfile.Engine, n, size int) *ringfile.BufferPool
 	t.Helper()
 	p := e.NewBufferPool(n, size)
 	if err := p.Registered(); err != nil {
-		if e.Available() != nil || strings.Contains(err.Error(), "5.19") {
+		if e.Available() != nil || kernelBefore(5, 19) {
 			t.Skip(err)
 		}
 		t.Fatal(err)
 	}
 	return p
+}
+
+// kernelBefore reports whether the kernel is older than a version.
+func kernelBefore(major, minor int) bool {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return false
+	}
+	var a, b int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &a, &b); err != nil {
+		return false
+	}
+	return a < major || a == major && b < minor
 }
 
 // TestRegisteredTransfers reads and writes with registered buffers, parts of them, and others, on
@@ -281,8 +294,12 @@ func TestRegisteredRefused(t *testing.T) {
 			if strings.Contains(string(out), "skip: ") {
 				t.Skipf("%s", out)
 			}
-			if err != nil || !strings.Contains(string(out), c.want) {
-				t.Errorf("%v, want a reason with %q\n%s", err, c.want, out)
+			want := c.want
+			if kernelBefore(5, 19) && c.name == "memlock" {
+				want = "5.19" // there is nothing to be limited
+			}
+			if err != nil || !strings.Contains(string(out), want) {
+				t.Errorf("%v, want a reason with %q\n%s", err, want, out)
 			}
 		})
 	}
@@ -336,7 +353,12 @@ func TestRegisteredUnpins(t *testing.T) {
 	before := pinned(t)
 	const size = 4 << 20
 	p := newPool(t, e, 4, size/4)
-	if got := pinned(t) - before; got < size {
+	switch got := pinned(t) - before; {
+	case got == 0 && os.Getuid() == 0:
+		e.Close()
+		p.Close()
+		t.Skip("this kernel does not count what the privileged pin, as Linux 7.3")
+	case got < size:
 		t.Errorf("%d bytes pinned by a pool of %d", got, size)
 	}
 	buf := p.Get()
