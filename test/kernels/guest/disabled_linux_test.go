@@ -113,7 +113,7 @@ func roundTrip(e *ringfile.Engine, name string) error {
 	if _, err := f.WriteAt(want, 10); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if _, err := f.StartSync().Await(); err != nil {
 		return err
 	}
 	got := make([]byte, len(want))

@@ -20,6 +20,9 @@ import (
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == "true" {
+		return // true(1), for the tests that want some program to start
+	}
 	defer powerOff()
 	mount("proc", "/proc", "proc")
 	mount("sys", "/sys", "sysfs")
