@@ -114,7 +114,7 @@ func allowances(text string) (list []*allowance, err error) {
 // allowed returns the first of list that allows s on a kernel, nil if none does.
 func allowed(list []*allowance, series, step string, s skip) *allowance {
 	for _, a := range list {
-		if covers(a.kernels, series) && matches(a.step, step) && matches(a.test, s.test) && matches(a.reason, s.reason) {
+		if covers(a.kernels, series, s.reason) && matches(a.step, step) && matches(a.test, s.test) && matches(a.reason, s.reason) {
 			a.used = true
 			return a
 		}
@@ -122,12 +122,17 @@ func allowed(list []*allowance, series, step string, s skip) *allowance {
 	return nil
 }
 
-// covers reports whether kernels ("*", "6.1", "<6.12", ">=6.16", or several of these with commas)
-// has series.
-func covers(kernels, series string) bool {
+var needs = regexp.MustCompile(`\bLinux (\d+\.\d+)\b`)
+
+// covers reports whether kernels has series: "*", "6.1", "<6.12", ">=6.16", or several of these with
+// commas; "older" has those that are older than the Linux that the reason names.
+func covers(kernels, series, reason string) bool {
 	for _, k := range strings.Split(kernels, ",") {
 		k = strings.TrimSpace(k)
 		if k == "*" || k == series {
+			return true
+		}
+		if m := needs.FindStringSubmatch(reason); k == "older" && m != nil && number(series) < number(m[1]) {
 			return true
 		}
 		if limit, ok := strings.CutPrefix(k, "<"); ok && number(series) < number(limit) {

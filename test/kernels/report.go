@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,10 +24,14 @@ func judge(rows []*row) (report string, failed bool) {
 	for _, r := range rows {
 		faults := r.faults()
 		for _, s := range r.steps {
+			var others []skip
 			for _, skipped := range s.skipped {
 				if allowed(list, r.series, s.name, skipped) == nil {
-					unlisted.add(s.name+" | "+skipped.test+" | "+skipped.reason, r.series)
+					others = append(others, skipped)
 				}
+			}
+			for _, k := range siblings(others) {
+				unlisted.add(s.name+" | "+k.test+" | "+k.reason, r.series)
 			}
 		}
 		for _, fault := range faults {
@@ -76,29 +81,21 @@ func (r *row) faults() (list []string) {
 		list = append(list, "without "+m+", which is down in features/"+from+".txt")
 	}
 	for _, s := range r.steps {
-		for _, test := range s.failed {
-			list = append(list, s.name+": "+test)
+		for _, f := range s.failed {
+			list = append(list, s.name+": "+f.test+"\n"+tail(f.output, 40))
 		}
 		if s.code != "0" || s.passed == 0 {
 			list = append(list, fmt.Sprintf("%s: exit code %s, %d tests passed; the end of its output:\n%s",
-				s.name, s.code, s.passed, excerpt(s.output)))
+				s.name, s.code, s.passed, tail(s.output, 15)))
 		}
 	}
 	return list
 }
 
-// excerpt returns what the output of a failed test binary says about failures.
-func excerpt(output string) string {
-	lines := strings.Split(strings.TrimSpace(output), "\n")
-	var keep []string
-	for i, line := range lines {
-		_, message, ok := strings.Cut(line, ".go:")
-		isMessage := ok && strings.Contains(message, ": ") && strings.HasPrefix(line, " ")
-		if i >= len(lines)-15 || isMessage || strings.Contains(line, "--- FAIL") || strings.HasPrefix(line, "panic:") {
-			keep = append(keep, line)
-		}
-	}
-	return strings.Join(keep[max(0, len(keep)-80):], "\n")
+// tail returns the last n lines of text.
+func tail(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // groups are texts and the series that each belongs to, in order of appearance.
@@ -116,6 +113,25 @@ func (g *groups) add(key, series string) {
 	if !slices.Contains(g.series[key], series) {
 		g.series[key] = append(g.series[key], series)
 	}
+}
+
+// siblings returns list with those subtests of one test that gave the same reason as one, parent/*.
+func siblings(list []skip) (short []skip) {
+	count := make(map[skip]int)
+	family := func(s skip) skip { return skip{path.Join(path.Dir(s.test), "*"), s.reason} }
+	for _, s := range list {
+		count[family(s)]++
+	}
+	for _, s := range list {
+		f := family(s)
+		if strings.Contains(s.test, "/") && count[f] > 1 {
+			s = f
+		}
+		if !slices.Contains(short, s) {
+			short = append(short, s)
+		}
+	}
+	return short
 }
 
 // table returns the matrix in Markdown: the kernels, and what was skipped where.
@@ -148,8 +164,9 @@ func table(rows []*row) string {
 				fmt.Fprintf(&b, ", **%d failed**", max(1, len(s.failed)))
 			}
 			b.WriteString(" |")
-			for _, k := range s.skipped {
-				skipped.add(k.test+" | "+s.name+" | "+strings.ReplaceAll(k.reason, "|", "\\|"), r.series)
+			for _, k := range siblings(s.skipped) {
+				escaped := strings.NewReplacer("|", "\\|", "*", "\\*")
+				skipped.add(escaped.Replace(k.test)+" | "+s.name+" | "+escaped.Replace(k.reason), r.series)
 			}
 		}
 		b.WriteString("\n")
@@ -166,23 +183,23 @@ func table(rows []*row) string {
 }
 
 const (
-	page       = "docs/kernels.md"
+	docsPage   = "docs/kernels.md"
 	tableBegin = "<!-- written by go run ./test/kernels -write -->\n"
 	tableEnd   = "<!-- to here -->\n"
 )
 
 // writeTable puts the matrix into the page about kernels.
 func writeTable(rows []*row) error {
-	text, err := os.ReadFile(page)
+	text, err := os.ReadFile(docsPage)
 	if err != nil {
 		return err
 	}
 	head, rest, ok := strings.Cut(string(text), tableBegin)
 	_, tail, closed := strings.Cut(rest, tableEnd)
 	if !ok || !closed {
-		return fmt.Errorf("%s has no place for the table: %s", page, tableBegin)
+		return fmt.Errorf("%s has no place for the table: %s", docsPage, tableBegin)
 	}
-	return os.WriteFile(page, []byte(head+tableBegin+"\n"+table(rows)+"\n"+tableEnd+tail), 0o644)
+	return os.WriteFile(docsPage, []byte(head+tableBegin+"\n"+table(rows)+"\n"+tableEnd+tail), 0o644)
 }
 
 // writeFeatures writes down what the kernels have.

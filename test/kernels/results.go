@@ -26,10 +26,13 @@ type stepResult struct {
 	code    string // of the program
 	seconds string
 	passed  int // tests and subtests
-	failed  []string
+	failed  []failure
 	skipped []skip
 	output  string
 }
+
+// failure is a test that failed, and what it said.
+type failure struct{ test, output string }
 
 // skip is a test that was skipped, and the reason that it gave.
 type skip struct{ test, reason string }
@@ -109,7 +112,7 @@ func (s *stepResult) tests(text string) error {
 		case "pass":
 			s.passed++
 		case "fail":
-			s.failed = append(s.failed, event.Test)
+			s.failed = append(s.failed, failure{event.Test, outputs[event.Test]})
 		case "skip":
 			s.skipped = append(s.skipped, skip{event.Test, reason(outputs[event.Test])})
 		default:
@@ -120,7 +123,7 @@ func (s *stepResult) tests(text string) error {
 		}
 	}
 	for test := range running {
-		s.failed = append(s.failed, test+" (not ended)")
+		s.failed = append(s.failed, failure{test + " (not ended)", outputs[test]})
 	}
 	return nil
 }
