@@ -475,8 +475,8 @@ func (p *pair) writeAt(b []byte, off int64) (int, error) {
 	return p.own.WriteAt(b, off)
 }
 
-// cut returns where to cut a transfer of n bytes in two. Before Linux 6.18, each buffer of a direct
-// one must have whole sectors.
+// cut returns where to cut a transfer of n bytes in two. In a direct one, kernels such as 6.12 want
+// whole sectors in each buffer.
 func (p *pair) cut(n int) int {
 	if p.kind == kindDirect {
 		return n / 3 / 512 * 512
