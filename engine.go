@@ -129,6 +129,9 @@ type Engine struct {
 	blocking *limiter
 	volumes  volumes
 	stats    stats
+	// falseEOF is set where a read with RWF_NOWAIT may report the end of a file where it is not; see
+	// docs/kernels.md.
+	falseEOF bool
 	closed   atomic.Bool
 	closing  sync.Mutex // held by Close
 }

@@ -28,10 +28,12 @@ func main() {
 	names := flag.String("kernels", "5.10,6.1,6.12,6.16,6.18,newest", "`series` to boot")
 	write := flag.Bool("write", false, "write the table to docs/kernels.md")
 	record := flag.Bool("record", false, "write what the kernels have to test/kernels/features")
+	flag.StringVar(&onlySteps, "steps", "", "run the steps whose name starts with this `word` only")
 	offline := flag.Bool("offline", false, "take the archives' indexes as they were the last time")
+	logs := flag.Bool("logs", false, "boot nothing, but judge the logs of the last runs; implies -offline")
 	flag.Parse()
 	start := time.Now()
-	rows, err := run(strings.Split(*names, ","), *offline)
+	rows, err := run(strings.Split(*names, ","), *offline || *logs, *logs)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "the kernel matrix cannot run:", err)
 		os.Exit(1)
@@ -61,8 +63,8 @@ type row struct {
 	err error
 }
 
-// run boots the kernels.
-func run(series []string, offline bool) ([]*row, error) {
+// run boots the kernels, or just reads what they left in their logs.
+func run(series []string, offline, logs bool) ([]*row, error) {
 	root, err := filepath.Abs(".")
 	if err == nil {
 		_, err = os.Stat(filepath.Join(root, "test", "kernels", "skips.txt"))
@@ -111,8 +113,22 @@ func run(series []string, offline bool) ([]*row, error) {
 			rows = append(rows, &row{series: k.series(), guest: &guest{kernel: k, dir: filepath.Join(cache, "run", k.series())}})
 		}
 	}
+	if logs {
+		for _, r := range rows {
+			r.read()
+		}
+		return rows, nil
+	}
 	bootAll(rows, dirs, built)
 	return rows, nil
+}
+
+// read reads the log of r's guest.
+func (r *row) read() {
+	text, err := os.ReadFile(r.guest.results())
+	r.err = errors.Join(r.err, err)
+	r.results, err = parse(string(text))
+	r.err = errors.Join(r.err, err)
 }
 
 // bootAll boots the kernels, some at a time, and fills the rows in.
@@ -124,13 +140,7 @@ func bootAll(rows []*row, dirs []string, built programs) {
 			free <- struct{}{}
 			defer func() { <-free }()
 			r.err = r.guest.boot(dirs[i], built)
-			text, err := os.ReadFile(r.guest.results())
-			if err != nil && r.err == nil {
-				r.err = err
-			}
-			if r.results, err = parse(string(text)); err != nil {
-				r.err = errors.Join(r.err, err)
-			}
+			r.read()
 			fmt.Printf("%s: %.0f s, tries %d, log %s\n", r.guest.kernel.release, r.guest.took.Seconds(), r.guest.tries, r.guest.results())
 		})
 	}

@@ -124,7 +124,7 @@ func siblings(list []skip) (short []skip) {
 	}
 	for _, s := range list {
 		f := family(s)
-		if strings.Contains(s.test, "/") && count[f] > 1 {
+		if strings.Contains(s.test, "/") && count[f] > 2 {
 			s = f
 		}
 		if !slices.Contains(short, s) {
