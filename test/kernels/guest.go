@@ -40,12 +40,12 @@ func allSteps() []plan.Step {
 	}
 	ext4, xfs := []string{"TMPDIR=" + plan.Ext4}, []string{"TMPDIR=" + plan.XFS}
 	return []plan.Step{
-		test("guest", "guest", 120, ext4),
-		test("uring", "uring", 180, ext4),
-		test("ringfile", "ringfile on ext4", 400, ext4),
-		test("ringfile", "ringfile on xfs", 300, xfs, "-test.skip=Storm"),
+		test("guest", "guest", 300, ext4),
+		test("uring", "uring", 300, ext4),
+		test("ringfile", "ringfile on ext4", 600, ext4),
+		test("ringfile", "ringfile on xfs", 600, xfs, "-test.skip=Storm"),
 		// One of them wants cp(1), the other measures.
-		test("cmd", "cmd", 180, ext4, "-test.skip=^TestSumUnreadable$|^TestBench$"),
+		test("cmd", "cmd", 400, ext4, "-test.skip=^TestSumUnreadable$|^TestBench$"),
 	}
 }
 
