@@ -14,7 +14,7 @@ import (
 )
 
 // TestEndOfFile reads sparse files that nobody has read before, many parts at once, and must not be
-// told that they end before they do, as Linux 5.10 tells those who will not wait.
+// told that they end before they do, as the engine was on Linux 5.10.
 func TestEndOfFile(t *testing.T) {
 	needGuest(t)
 	const size, part = 1 << 20, 64 << 10
