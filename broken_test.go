@@ -155,7 +155,7 @@ func TestCloseSlotWaiters(t *testing.T) {
 	if n, err := f.ReadAtContext(ctx, AlignedBuffer(4096, 4096), 0); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ReadAtContext without a slot = %d, %v", n, err)
 	}
-	for e.Stats().SlotWaits < 9 {
+	for e.Stats().SlotWaits < 8 { // the reader may have given up before it got that far
 		time.Sleep(time.Millisecond)
 	}
 	var left *CloseError

@@ -157,6 +157,9 @@ type Engine struct {
 	volumes  volumes
 	stats    stats
 	fixed    registry
+	// falseEOF is set where a read with RWF_NOWAIT may report the end of a file where it is not; see
+	// docs/kernels.md.
+	falseEOF bool
 	closed   atomic.Bool
 	closing  sync.Mutex // held by Close
 }

@@ -134,6 +134,11 @@ func TestManyGoroutines(t *testing.T) {
 			if e.Backend() == ringfile.BackendBlocking {
 				bound += 256
 			}
+			if os.Getenv("KM_GUEST") != "" {
+				// Where processors are emulated, Go's monitor takes a read of the page cache that was
+				// interrupted for one that blocks.
+				bound += 256
+			}
 			t.Logf("direct=%v: %d goroutines, at most %d threads, %+v", direct != 0, n, most, e.Stats())
 			if most > bound {
 				t.Errorf("%d threads, want at most %d", most, bound)

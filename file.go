@@ -465,13 +465,15 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 }
 
 // ReadvAt reads into the buffers of vec, one after the other, from offset off, as ReadAt does into
-// one: the count is over all of them. See preadv(2).
+// one: the count is over all of them. For direct transfers each of them must be aligned, address and
+// length. See preadv(2).
 func (f *File) ReadvAt(vec [][]byte, off int64) (n int, err error) {
 	return f.vectored(opReadv, vec, off, "read")
 }
 
 // WritevAt writes the buffers of vec, one after the other, at offset off, as WriteAt does with
-// one: the count is over all of them. See pwritev(2).
+// one: the count is over all of them. For direct transfers each of them must be aligned, address and
+// length. See pwritev(2).
 func (f *File) WritevAt(vec [][]byte, off int64) (n int, err error) {
 	return f.vectored(opWritev, vec, off, "write")
 }

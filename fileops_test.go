@@ -329,14 +329,14 @@ func (p *pair) step() (what, diff string) {
 			func(b []byte) (int, error) { return p.std.WriteAt(b, off) })
 	case doReadvAt:
 		n, off := p.size(), p.offset()
-		cut := n / 3
+		cut := p.cut(n)
 		return fmt.Sprintf("ReadvAt(%d, %d)", n, off), p.transfer(n,
 			func(b []byte) (int, error) { return p.readvAt([][]byte{b[:cut], nil, b[cut:]}, off) },
 			func(b []byte) (int, error) { return p.std.ReadAt(b, off) })
 	case doWritevAt:
 		n, off := p.size(), p.offset()
 		p.fill(n)
-		cut := n / 3
+		cut := p.cut(n)
 		return fmt.Sprintf("WritevAt(%d, %d)", n, off), p.transfer(n,
 			func(b []byte) (int, error) { return p.writevAt([][]byte{b[:cut], nil, b[cut:]}, off) },
 			func(b []byte) (int, error) { return p.std.WriteAt(b, off) })
@@ -473,6 +473,15 @@ func (p *pair) writeAt(b []byte, off int64) (int, error) {
 		return p.own.StartWriteAt(b, off).Await()
 	}
 	return p.own.WriteAt(b, off)
+}
+
+// cut returns where to cut a transfer of n bytes in two. In a direct one, kernels such as 6.12 want
+// whole sectors in each buffer.
+func (p *pair) cut(n int) int {
+	if p.kind == kindDirect {
+		return n / 3 / 512 * 512
+	}
+	return n / 3
 }
 
 func (p *pair) readvAt(vec [][]byte, off int64) (int, error) {

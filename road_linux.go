@@ -76,7 +76,7 @@ func (f *File) readHot(p []byte, off int64) bool {
 
 // readCached reads what is in the page cache.
 func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road) {
-	if f.volume.nowait.Load() == no {
+	if f.volume.nowait.Load() == no || f.engine.falseEOF {
 		return 0, 0, roadBlocking
 	}
 	misses := f.misses.Load()

@@ -2,6 +2,7 @@ package uring
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -783,7 +784,11 @@ func testPollMultishot(t *testing.T, r *Ring) {
 	prepare(t, r, 4, func(e *SQE) {
 		e.PrepPollUpdate(3, 5, unix.POLLOUT, PollUpdateEvents|PollUpdateUserData)
 	})
-	got := reap(t, r, 2)
+	got := reap(t, r, 1)
+	if _, err := r.WaitCQEs(1, 20*time.Second); err != nil && kernelAtLeast(t, "6.16") && !kernelAtLeast(t, "6.18") {
+		t.Skip("this kernel loses the completion of a poll that is updated to what is true already:", err)
+	}
+	maps.Copy(got, reap(t, r, 1))
 	if c, ok := got[5]; !ok || c.Res&unix.POLLOUT == 0 || got[4].Res != 0 {
 		t.Errorf("poll update: got %v", got)
 	}

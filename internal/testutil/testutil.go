@@ -31,8 +31,11 @@ func StressTime(t testing.TB) time.Duration {
 }
 
 // Watchdog dumps all goroutines and ends the program if the returned function is not called within
-// limit: a hang shows where it is.
+// limit: a hang shows where it is. In a guest of the kernel matrix it may take four times as long.
 func Watchdog(t testing.TB, limit time.Duration) (stop func()) {
+	if os.Getenv("KM_GUEST") != "" {
+		limit *= 4
+	}
 	timer := time.AfterFunc(limit, func() {
 		buf := make([]byte, 8<<20)
 		buf = buf[:runtime.Stack(buf, true)]
