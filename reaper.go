@@ -110,6 +110,18 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		}
 		return nil, false
 	}
+	r.fill(req, op, n, p)
+	return req, r.sendOff(mayLead)
+}
+
+// fill publishes op in a free slot, to go on behind the first n bytes. mu is held.
+func (r *ring) fill(req *request, op *operation, n int, p promise) {
+	r.occupy(req, op, n, p)
+	r.publish(req)
+}
+
+// occupy makes a free slot a request. mu is held.
+func (r *ring) occupy(req *request, op *operation, n int, p promise) {
 	req.operation = *op
 	req.total = op.want()
 	req.n, req.errno, req.tries = n, 0, 0
@@ -119,14 +131,17 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		p.published(req, r.slab.id(req))
 	}
 	r.inFlight.Add(1)
-	r.publish(req)
+}
 
+// sendOff sees to it that what has been published is submitted, and unlocks mu. It reports whether
+// the caller must lead, which happens only with mayLead.
+func (r *ring) sendOff(mayLead bool) (lead bool) {
 	switch r.stance {
 	case unwatched:
 		if mayLead {
 			r.stance = asleep
 			r.mu.Unlock()
-			return req, true
+			return true
 		}
 		r.stance = awake
 		r.mu.Unlock()
@@ -136,13 +151,13 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		// the device idle in the meantime.
 		if r.u.SQReady() < r.batchLimit() {
 			r.mu.Unlock()
-			return req, false
+			return false
 		}
 		r.submitAndUnlock()
 	case asleep:
 		r.submitAndUnlock()
 	}
-	return req, false
+	return false
 }
 
 // orSolo returns the ring for a caller that can lead. While no more requests are in flight than could
@@ -302,6 +317,11 @@ func (r *ring) lead(req *request) {
 			break
 		}
 	}
+	r.handOver()
+}
+
+// handOver ends a caller's lead: the reaper watches from now on if there is anything to watch for.
+func (r *ring) handOver() {
 	r.mu.Lock()
 	if r.quiet() && !r.closed {
 		r.stance = unwatched
@@ -523,10 +543,15 @@ func (r *ring) cancel(req *request, id uint64, why cause) {
 
 // cancelFile cancels the requests of f that match, on behalf of why.
 func (r *ring) cancelFile(f *File, match func(opcode) bool, why cause) {
+	r.cancelAll(func(req *request) bool { return (f == nil || req.file == f) && match(req.code) }, why)
+}
+
+// cancelAll cancels the requests that match, on behalf of why. match is called with mu held.
+func (r *ring) cancelAll(match func(*request) bool, why cause) {
 	for i := range r.slab.slots {
 		req := &r.slab.slots[i]
 		r.mu.Lock()
-		hit := phase(req.phase.Load()) != idle && (f == nil || req.file == f) && match(req.code)
+		hit := phase(req.phase.Load()) != idle && match(req)
 		id := r.slab.id(req)
 		r.mu.Unlock()
 		if hit {
