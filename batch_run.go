@@ -47,6 +47,7 @@ func (b *Batch) end() {
 		b.giveUp(context.Canceled)
 		b.advance(true)
 	}
+	b.collect() // what has finished since the loop was left
 	if b.unwatch != nil {
 		b.unwatch()
 		b.unwatch = nil
@@ -276,20 +277,28 @@ func (b *Batch) launchLane(l *lane, mayLead, all bool) {
 			t.giveUp()
 		}
 	}
-	b.took(l, tasks, s)
-	if s.lead {
+	b.took(l, s)
+	tasks = tasks[:s.taken]
+	late := b.late(tasks)
+	if s.lead && !late {
 		b.lead(l, all)
+		return
+	}
+	if s.lead {
+		r.handOver()
+	}
+	if late {
+		b.recheck(r, tasks)
 	}
 }
 
 // took notes what has become of tasks of a lane that were to be started.
-func (b *Batch) took(l *lane, tasks []*task, s started) {
+func (b *Batch) took(l *lane, s started) {
 	b.launched += s.published
 	l.head += s.taken
 	if s.refused {
 		b.reroute(l)
 	}
-	b.recheck(l.ring, tasks[:s.taken])
 }
 
 // flying returns how many requests are in rings.
@@ -308,7 +317,13 @@ func (b *Batch) lead(l *lane, all bool) {
 		now := b.flying()
 		if all && l.head < len(l.tasks) && !b.cancelled.Load() {
 			tasks := l.tasks[l.head:]
-			b.took(l, tasks, r.startMany(tasks, false, true))
+			s := r.startMany(tasks, false, true)
+			b.took(l, s)
+			if tasks = tasks[:s.taken]; b.late(tasks) {
+				r.handOver()
+				b.recheck(r, tasks)
+				return
+			}
 			now = b.flying()
 		}
 		if now == 0 || !all && now < flying {
@@ -319,8 +334,22 @@ func (b *Batch) lead(l *lane, all bool) {
 	r.handOver()
 }
 
-// recheck cancels what was published while a context or a deadline was ending: whoever cancelled
-// may not have seen it.
+// late reports whether a context or a deadline has ended while the tasks were being published:
+// whoever cancelled may not have seen them. Then recheck is due, by a caller that does not lead, as
+// cancelling may have to wait for completions.
+func (b *Batch) late(tasks []*task) bool {
+	if len(tasks) > 0 && b.cancelled.Load() {
+		return true
+	}
+	for _, t := range tasks {
+		if t.op.file.deadlineOf(t.op.code).hasPassed() {
+			return true
+		}
+	}
+	return false
+}
+
+// recheck cancels what late has found.
 func (b *Batch) recheck(r *ring, tasks []*task) {
 	if b.cancelled.Load() {
 		b.cancelFlying()
