@@ -120,17 +120,20 @@ func (c Config) withDefaults() (Config, error) {
 // it share it; one engine serves a whole program, and the package-level functions use a default
 // one. All methods are safe for concurrent use.
 type Engine struct {
-	config   Config
-	homes    []*ring           // the rings that goroutines prefer; none on the blocking backend
-	rings    []*ring           // these and their solos
-	reason   *UnavailableError // why rings is empty, nil if that was asked for
-	affinity sync.Pool         // of *home: gives a P the same ring again and again
-	nextRing atomic.Uint32
-	blocking *limiter
-	volumes  volumes
-	stats    stats
-	closed   atomic.Bool
-	closing  sync.Mutex // held by Close
+	config    Config
+	homes     []*ring              // the rings that goroutines prefer; none on the blocking backend
+	rings     []*ring              // these and their solos
+	chains    atomic.Pointer[ring] // for chains, made when it is needed
+	reason    *UnavailableError    // why rings is empty, nil if that was asked for
+	affinity  sync.Pool            // of *home: gives a P the same ring again and again
+	nextRing  atomic.Uint32
+	blocking  *limiter
+	volumes   volumes
+	stats     stats
+	closed    atomic.Bool
+	closing   sync.Mutex // held by Close
+	chainsMu  sync.Mutex // held while the ring for chains is made
+	chainless bool       // it cannot be made
 }
 
 // home is the ring that requests from one P prefer.
@@ -249,10 +252,12 @@ func (e *Engine) Close() error {
 	}
 	deadline := time.Now().Add(e.config.CloseTimeout)
 	left := 0
-	for _, r := range e.rings {
+	e.chainsMu.Lock() // nobody is making a ring now, nor will later
+	e.chainsMu.Unlock()
+	for r := range e.everyRing {
 		r.refuse()
 	}
-	for _, r := range e.rings {
+	for r := range e.everyRing {
 		left += r.close(time.Until(deadline))
 	}
 	left += e.blocking.drain(time.Until(deadline))

@@ -42,6 +42,7 @@ type ring struct {
 	u      *uring.Ring
 	slab   slab
 	solos  []*ring      // small rings for callers that need not share this one
+	whole  *whole       // of a ring for chains, whose submissions are never taken in parts
 	crowd  atomic.Int32 // requests to go until solos are used again
 	alone  atomic.Int32 // writes that are admitted by enterAlone
 
@@ -300,6 +301,10 @@ func (r *ring) release(req *request) {
 // mu is held at the call. Somebody else's call may have taken it all already, so that it can even
 // be complete: the ring stays open until submitters is zero.
 func (r *ring) submitAndUnlock() {
+	if r.whole != nil {
+		r.submitWhole()
+		return
+	}
 	r.submitters.Add(1)
 	r.mu.Unlock()
 	r.enter(0)
@@ -381,6 +386,9 @@ func (r *ring) enter(minComplete uint32) {
 	}
 	for pause := 10 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
 		queued := r.u.SQReady()
+		if r.whole != nil {
+			queued = 0 // that is submitWhole's
+		}
 		if queued == 0 && minComplete == 0 {
 			return
 		}

@@ -67,3 +67,10 @@ func uringForbidden() *UnavailableError {
 }
 
 func (e *Engine) openRing(int) (*ring, *UnavailableError) { return nil, uringForbidden() }
+func (e *Engine) makeRing(int) (*ring, *UnavailableError) { return nil, uringForbidden() }
+
+const (
+	maxTransfer = 0x7ffff000
+	maxIovecs   = 1024
+	largeRead   = 256 << 10
+)

@@ -75,7 +75,7 @@ func (e *Engine) Stats() Stats {
 		Broken:        e.stats.broken.load(),
 		BlockingCalls: e.blocking.holders(),
 	}
-	for _, r := range e.rings {
+	for r := range e.everyRing {
 		r.mu.Lock()
 		s.Restarts += r.stats.restarts
 		s.SlotWaits += r.stats.slotWaits
