@@ -15,10 +15,17 @@ func evict(t testing.TB, name string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+	if err := evictFile(f); err != nil {
 		t.Fatal(err)
 	}
 }
+
+func evictFile(f *os.File) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}
+
+// datasync is fdatasync(2).
+func datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
