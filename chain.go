@@ -268,7 +268,7 @@ func (l *link) plain() bool {
 // suits reports whether l can follow on a ring of an engine.
 func (l *link) suits(e *Engine) bool {
 	f := l.op.file
-	if isFile(f) != nil || f.engine != e || l.plain() || f.waitingRoad() != roadRing {
+	if isFile(f) != nil || f.engine != e || l.plain() || f.waitingRoad() != roadRing || f.inMemory() {
 		return false
 	}
 	if !l.op.code.reads() && !l.op.code.writes() {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/race"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/uring"
 )
@@ -152,6 +153,59 @@ func TestChainAnswers(t *testing.T) {
 				t.Errorf("left behind: %+v", s)
 			}
 		})
+	}
+}
+
+// TestReadFileIntoApart has a kernel take the three parts of a ReadFileInto one by one: the file is
+// read by calls then.
+func TestReadFileIntoApart(t *testing.T) {
+	submissions := 0
+	e := fakeChains(t, 1, 0, func(sqes []uring.SQE) []int32 {
+		submissions++
+		return make([]int32, len(sqes))
+	})
+	defer e.Close()
+	e.chains.Load().whole.files = true
+	p := make([]byte, 8192)
+	n, err := e.ReadFileInto(testutil.PatternFile(t, 4096), p)
+	if n != 4096 || err != nil || testutil.CheckPattern(p[:n], 0) >= 0 || submissions != 1 {
+		t.Errorf("%d, %v, %d submissions", n, err, submissions)
+	}
+	if s := e.Stats(); s.InFlight != 0 || s.Strays != 0 {
+		t.Errorf("left behind: %+v", s)
+	}
+}
+
+// TestChainAllocates looks for allocations.
+func TestChainAllocates(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	defer func(was bool) { underTest = was }(underTest)
+	underTest = false
+	t.Setenv("RINGFILE_BACKEND", "uring")
+	e, err := New(Config{})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer e.Close()
+	f, err := e.OpenFile(testutil.PatternFile(t, 4096), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := make([]byte, 8192)
+	if n := testing.AllocsPerRun(100, func() { e.ReadFileInto(f.Name(), p) }); n >= 1 {
+		t.Errorf("ReadFileInto: %v allocations", n)
+	}
+	var c Chain
+	if n := testing.AllocsPerRun(20, func() {
+		c.WriteAt(f, p[:4096], 0)
+		c.Datasync(f)
+		c.Run()
+		c.Reset()
+	}); n >= 1 {
+		t.Errorf("Chain: %v allocations", n)
 	}
 }
 

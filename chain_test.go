@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
-	"github.com/ringfile/ringfile/internal/race"
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
@@ -410,35 +409,4 @@ func TestReadFileInto(t *testing.T) {
 			t.Errorf("%d descriptors before, %d after", before, after)
 		}
 	})
-}
-
-// TestReadFileIntoAllocates looks for allocations.
-func TestReadFileIntoAllocates(t *testing.T) {
-	if race.Enabled {
-		t.Skip("the race detector allocates")
-	}
-	t.Setenv("RINGFILE_BACKEND", "uring")
-	e, err := ringfile.New(ringfile.Config{})
-	if err != nil {
-		t.Skip(err)
-	}
-	defer e.Close()
-	f, err := e.OpenFile(testutil.PatternFile(t, 4096), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	p := make([]byte, 8192)
-	if n := testing.AllocsPerRun(100, func() { e.ReadFileInto(f.Name(), p) }); n >= 1 {
-		t.Errorf("ReadFileInto: %v allocations", n)
-	}
-	var c ringfile.Chain
-	if n := testing.AllocsPerRun(20, func() {
-		c.WriteAt(f, p[:4096], 0)
-		c.Datasync(f)
-		c.Run()
-		c.Reset()
-	}); n >= 1 {
-		t.Errorf("Chain: %v allocations", n)
-	}
 }
