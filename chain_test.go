@@ -321,47 +321,21 @@ func TestStormChain(t *testing.T) {
 
 // TestStormChainEngineClose closes engines while chains run, and while their ring is made.
 func TestStormChainEngineClose(t *testing.T) {
-	stormFiles(t, func(t *testing.T, e *ringfile.Engine, open func() *ringfile.File) {
-		name := open()
-		defer name.Close()
-		storm(t, 2, func(rng *rand.Rand, w int) {
-			e, err := ringfile.New(small)
-			if err != nil {
-				t.Error(err)
-				return
+	stormEngines(t, 6, func(t *testing.T, rng *rand.Rand, e *ringfile.Engine, f *ringfile.File, w int) {
+		buf := ringfile.AlignedBuffer(4096, 4096)
+		var c ringfile.Chain
+		for range 5 {
+			c.Reset()
+			c.ReadAt(f, buf, int64(w)*4096)
+			c.WriteAt(f, buf, int64(w)*4096)
+			c.Datasync(f)
+			if err := c.Run(); err != nil && !expected(err) {
+				t.Errorf("Run: %v", err)
 			}
-			f, err := e.OpenFile(name.Name(), os.O_RDWR|oDirect, 0)
-			if err != nil {
-				t.Error(err)
-				return
+			if _, err := e.ReadFileInto(f.Name(), make([]byte, 100)); err != nil && !expected(err) {
+				t.Errorf("ReadFileInto: %v", err)
 			}
-			var wg sync.WaitGroup
-			for w := range 6 {
-				wg.Go(func() {
-					buf := ringfile.AlignedBuffer(4096, 4096)
-					var c ringfile.Chain
-					for range 5 {
-						c.Reset()
-						c.ReadAt(f, buf, int64(w)*4096)
-						c.WriteAt(f, buf, int64(w)*4096)
-						c.Datasync(f)
-						if err := c.Run(); err != nil && !expected(err) {
-							t.Errorf("Run: %v", err)
-						}
-						into := make([]byte, 100)
-						if _, err := e.ReadFileInto(name.Name(), into); err != nil && !expected(err) {
-							t.Errorf("ReadFileInto: %v", err)
-						}
-					}
-				})
-			}
-			time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
-			if err := e.Close(); err != nil {
-				t.Errorf("Engine.Close: %v", err)
-			}
-			f.Close()
-			wg.Wait()
-		})
+		}
 	})
 }
 
