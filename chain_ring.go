@@ -34,15 +34,30 @@ func (e *Engine) chainRing() *ring {
 	if r := e.chains.Load(); r != nil || e.closed.Load() || e.chainless {
 		return r
 	}
-	r, err := e.makeRing(chainDepth)
+	r, err := e.makeChainRing()
 	if err != nil {
 		e.chainless = true
 		return nil
 	}
-	r.whole = &whole{turn: make(chan struct{}, 1)}
-	r.whole.files = r.u.Features().Has(uring.FeatLinkedFile) && r.u.RegisterFilesSparse(chainDepth) == nil
 	e.chains.Store(r)
 	return r
+}
+
+// makeChainRing makes an ordinary ring, with neither of the modes that an engine's rings may have.
+func (e *Engine) makeChainRing() (*ring, error) {
+	u, err := uring.New(uring.Config{Entries: 2 * chainDepth, CQEntries: 2 * chainDepth})
+	if err != nil {
+		return nil, err
+	}
+	u.RegisterIOWQMaxWorkers(uint32(e.config.Workers), uint32(e.config.Workers)) // since Linux 5.15
+	r, err := newRing(e, u, chainDepth)
+	if err != nil {
+		u.Close()
+		return nil, err
+	}
+	r.whole = &whole{turn: make(chan struct{}, 1)}
+	r.whole.files = u.Features().Has(uring.FeatLinkedFile) && u.RegisterFilesSparse(chainDepth) == nil
+	return r, nil
 }
 
 // everyRing gives the engine's rings, with the one for chains if it has been made.

@@ -14,17 +14,8 @@ var needed = []uring.Op{
 	uring.OpFallocate, uring.OpFadvise, uring.OpAsyncCancel,
 }
 
-// openRing makes one of the engine's rings.
+// openRing makes one ring of the given depth and proves that a request goes through it.
 func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
-	r, err := e.makeRing(depth)
-	if err == nil {
-		e.rings = append(e.rings, r)
-	}
-	return r, err
-}
-
-// makeRing makes a ring of the given depth and proves that a request goes through it.
-func (e *Engine) makeRing(depth int) (*ring, *UnavailableError) {
 	slots := roundUp(depth)
 	if depth == 0 {
 		slots = defaultDepth
@@ -51,6 +42,7 @@ func (e *Engine) makeRing(depth int) (*ring, *UnavailableError) {
 		u.Close()
 		return nil, unavailable("slab", err, systemFacts{})
 	}
+	e.rings = append(e.rings, r)
 	return r, nil
 }
 

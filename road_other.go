@@ -67,7 +67,6 @@ func uringForbidden() *UnavailableError {
 }
 
 func (e *Engine) openRing(int) (*ring, *UnavailableError) { return nil, uringForbidden() }
-func (e *Engine) makeRing(int) (*ring, *UnavailableError) { return nil, uringForbidden() }
 
 func (f *File) inMemory() bool { return false }
 
