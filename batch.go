@@ -287,6 +287,7 @@ func (t *task) fulfil(n int, errno syscall.Errno, why cause) {
 		return
 	}
 	t.n = n
+	t.op.file.engine.stats.refused.add(1)
 	b := t.batch
 	b.mu.Lock()
 	b.landed++

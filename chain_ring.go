@@ -49,12 +49,16 @@ func (e *Engine) makeChainRing() (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.RegisterIOWQMaxWorkers(uint32(e.config.Workers), uint32(e.config.Workers)) // since Linux 5.15
+	workers := e.config.Workers
+	if _, _, err := u.RegisterIOWQMaxWorkers(uint32(workers), uint32(workers)); err != nil {
+		workers = 0
+	}
 	r, err := newRing(e, u, chainDepth)
 	if err != nil {
 		u.Close()
 		return nil, err
 	}
+	r.workers = workers
 	r.whole = &whole{turn: make(chan struct{}, 1)}
 	r.whole.files = u.Features().Has(uring.FeatLinkedFile) && u.RegisterFilesSparse(chainDepth) == nil
 	return r, nil
@@ -173,8 +177,10 @@ func (r *ring) submitWhole() {
 	for pause := 10 * time.Microsecond; r.u.SQReady() > 0; pause = min(2*pause, time.Millisecond) {
 		var err error
 		if r.broken.Load() == nil {
-			_, err = r.u.Enter(r.u.SQReady(), 0, 0)
+			var n int
+			n, err = r.u.Enter(r.u.SQReady(), 0, 0)
 			r.engine.stats.enters.add(1)
+			r.stats.submitted(n)
 		}
 		switch err {
 		case nil:
