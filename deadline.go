@@ -162,13 +162,13 @@ func (f *File) setDeadline(t time.Time, set func(*os.File, time.Time) error, whi
 }
 
 func (f *File) expireReads() {
-	for _, r := range f.engine.rings {
+	for r := range f.engine.everyRing {
 		r.cancelFile(f, opcode.reads, byDeadline)
 	}
 }
 
 func (f *File) expireWrites() {
-	for _, r := range f.engine.rings {
+	for r := range f.engine.everyRing {
 		r.cancelFile(f, func(c opcode) bool { return !c.reads() }, byDeadline)
 	}
 }

@@ -89,7 +89,7 @@ type Config struct {
 	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers, instead of
 	// waiting for interrupts. It takes devices with poll queues: on others these transfers fail,
 	// from the first on, with an *UnavailableError in the *fs.PathError. Everything else is done by
-	// blocking calls. A transfer that the device has begun cannot be given up. New fails where the
+	// blocking calls. A transfer that the device has begun cannot be given up. A Chain is not polled. New fails where the
 	// mode cannot be had. See docs/polling.md.
 	IOPoll bool
 }
@@ -147,11 +147,12 @@ func (c Config) withDefaults() (Config, error) {
 // one. All methods are safe for concurrent use.
 type Engine struct {
 	config   Config
-	homes    []*ring           // the rings that goroutines prefer; none on the blocking backend
-	rings    []*ring           // these and their solos
-	probe    *uring.Probe      // which operations the rings know; nil without rings
-	reason   *UnavailableError // why rings is empty, nil if that was asked for
-	affinity sync.Pool         // of *home: gives a P the same ring again and again
+	homes    []*ring              // the rings that goroutines prefer; none on the blocking backend
+	rings    []*ring              // these and their solos
+	chains   atomic.Pointer[ring] // for chains, made when it is needed
+	probe    *uring.Probe         // which operations the rings know; nil without rings
+	reason   *UnavailableError    // why rings is empty, nil if that was asked for
+	affinity sync.Pool            // of *home: gives a P the same ring again and again
 	nextRing atomic.Uint32
 	blocking *limiter
 	volumes  volumes
@@ -159,9 +160,11 @@ type Engine struct {
 	fixed    registry
 	// falseEOF is set where a read with RWF_NOWAIT may report the end of a file where it is not; see
 	// docs/kernels.md.
-	falseEOF bool
-	closed   atomic.Bool
-	closing  sync.Mutex // held by Close
+	falseEOF  bool
+	closed    atomic.Bool
+	closing   sync.Mutex // held by Close
+	chainsMu  sync.Mutex // held while the ring for chains is made
+	chainless bool       // it cannot be made
 }
 
 // home is the ring that requests from one P prefer.
@@ -287,10 +290,12 @@ func (e *Engine) Close() error {
 	e.fixed.end()
 	deadline := time.Now().Add(e.config.CloseTimeout)
 	left := 0
-	for _, r := range e.rings {
+	e.chainsMu.Lock() // nobody is making a ring now, nor will later
+	e.chainsMu.Unlock()
+	for r := range e.everyRing {
 		r.refuse()
 	}
-	for _, r := range e.rings {
+	for r := range e.everyRing {
 		left += r.close(time.Until(deadline))
 	}
 	left += e.blocking.drain(time.Until(deadline))

@@ -638,7 +638,7 @@ func (f *File) Close() error {
 		return &fs.PathError{Op: "close", Path: f.os.Name(), Err: fs.ErrClosed}
 	}
 	if others {
-		for _, r := range f.engine.rings {
+		for r := range f.engine.everyRing {
 			r.cancelFile(f, func(opcode) bool { return true }, byFileClose)
 		}
 	}

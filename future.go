@@ -23,7 +23,9 @@ const (
 	opAllocate
 	opPrefetch
 	opTruncate
-	opPath // a file-system call, see pathCall
+	opPath        // a file-system call, see pathCall
+	opOpenDirect  // into the ring's table of files; of chains only
+	opCloseDirect // out of it
 )
 
 // reads and writes tell the operations that move data, and may therefore move only a part of it.
@@ -37,6 +39,7 @@ const offCurrent = -1
 type operation struct {
 	code   opcode
 	once   bool      // one transfer is enough, however short (Read)
+	linked bool      // one submission is all: a chain goes on, or has been broken by it
 	file   *File     // open until the operation is finished
 	buf    []byte    // opRead, opWrite
 	vec    [][]byte  // opReadv, opWritev
@@ -139,7 +142,7 @@ func (req *request) settle(res int32) (again bool) {
 		req.n += int(res)
 		req.ring.stats.bytes.Add(uint64(res))
 		req.tries = 0
-		if req.n == req.total || req.once {
+		if req.n == req.total || req.once || req.linked {
 			return false
 		}
 		if why != notCancelled || phase(req.phase.Load()) == abandoned {
@@ -156,7 +159,7 @@ func (req *request) settle(res int32) (again bool) {
 		// ECANCELED comes unasked when the thread that submitted the request has ended: its
 		// goroutine was locked to it. Once somebody did ask, it is the answer. EFAULT comes then
 		// for a buffered read that waited for its pages (TestStormThreadExitCold).
-		if why == notCancelled && phase(req.phase.Load()) != abandoned && req.tries < maxTries {
+		if why == notCancelled && !req.linked && phase(req.phase.Load()) != abandoned && req.tries < maxTries {
 			req.tries++
 			return true
 		}

@@ -5,41 +5,17 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/measure"
-	"github.com/ringfile/ringfile/internal/testutil"
 )
 
 const (
 	pollBlock  = 4096
 	pollBlocks = 32 << 20 / pollBlock
 )
-
-// measureFile makes a file of pollBlocks blocks in the directory to measure in.
-func measureFile(t *testing.T) string {
-	name := filepath.Join(measure.Dir(t), fmt.Sprintf("%s.%d", t.Name(), os.Getpid()))
-	t.Cleanup(func() { os.Remove(name) })
-	p := make([]byte, pollBlocks*pollBlock)
-	testutil.Pattern(p, 0)
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(p); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 // randomReads makes ops reads of a block from f at random places, in goroutines with a buffer each.
 func randomReads(f io.ReaderAt, goroutines, ops int, buffer func() (buf []byte, done func())) (int, error) {
@@ -84,7 +60,7 @@ func proof(e *ringfile.Engine) func() string {
 // and, where the device can be polled, one in IOPOLL mode. The processor time of the polling thread
 // is among that of the process.
 func TestMeasurePolling(t *testing.T) {
-	name := measureFile(t)
+	name := measureFile(t, pollBlocks*pollBlock)
 	plain, err := os.OpenFile(name, os.O_RDONLY|oDirect, 0)
 	if err != nil {
 		t.Skip(err)

@@ -16,7 +16,7 @@ import (
 // TestMeasureRegistered compares O_DIRECT random reads into ordinary and registered buffers through an
 // engine; and through a bare ring, where nothing else costs anything, registered files as well.
 func TestMeasureRegistered(t *testing.T) {
-	name := measureFile(t)
+	name := measureFile(t, pollBlocks*pollBlock)
 	open := func() (*ringfile.Engine, *ringfile.File) { // an engine each, so that its counts are a proof
 		e, err := ringfile.New(ringfile.Config{})
 		if err != nil {

@@ -43,6 +43,7 @@ type ring struct {
 	u       *uring.Ring
 	slab    slab
 	solos   []*ring      // small rings for callers that need not share this one
+	whole   *whole       // of a ring for chains, whose submissions are never taken in parts
 	workers int          // bound on kernel workers, 0 if it is the kernel's own
 	crowd   atomic.Int32 // requests to go until solos are used again
 	alone   atomic.Int32 // writes that are admitted by enterAlone
@@ -114,6 +115,18 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		}
 		return nil, false
 	}
+	r.fill(req, op, n, p)
+	return req, r.sendOff(mayLead)
+}
+
+// fill publishes op in a free slot, to go on behind the first n bytes. mu is held.
+func (r *ring) fill(req *request, op *operation, n int, p promise) {
+	r.occupy(req, op, n, p)
+	r.publish(req)
+}
+
+// occupy makes a free slot a request. mu is held.
+func (r *ring) occupy(req *request, op *operation, n int, p promise) {
 	req.operation = *op
 	req.total = op.want()
 	req.n, req.errno, req.tries = n, 0, 0
@@ -124,14 +137,17 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		p.published(req, r.slab.id(req))
 	}
 	r.inFlight.Add(1)
-	r.publish(req)
+}
 
+// sendOff sees to it that what has been published is submitted, and unlocks mu. It reports whether
+// the caller must lead, which happens only with mayLead.
+func (r *ring) sendOff(mayLead bool) (lead bool) {
 	switch r.stance {
 	case unwatched:
 		if mayLead {
 			r.stance = asleep
 			r.mu.Unlock()
-			return req, true
+			return true
 		}
 		r.stance = awake
 		r.mu.Unlock()
@@ -141,17 +157,17 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 		// the device idle in the meantime.
 		if r.u.SQReady() < r.batchLimit() {
 			r.mu.Unlock()
-			return req, false
+			return false
 		}
 		r.submitAndUnlock()
 	case asleep:
 		if r.byEnter() {
 			r.mu.Unlock()
-			return req, false
+			return false
 		}
 		r.submitAndUnlock()
 	}
-	return req, false
+	return false
 }
 
 // orSolo returns the ring for a caller that can lead. While no more requests are in flight than could
@@ -306,6 +322,10 @@ func (r *ring) release(req *request) {
 // mu is held at the call. Somebody else's call may have taken it all already, so that it can even
 // be complete: the ring stays open until submitters is zero.
 func (r *ring) submitAndUnlock() {
+	if r.whole != nil {
+		r.submitWhole()
+		return
+	}
 	r.submitters.Add(1)
 	r.mu.Unlock()
 	if r.enter(0) {
@@ -332,6 +352,11 @@ func (r *ring) lead(req *request) {
 			break
 		}
 	}
+	r.handOver()
+}
+
+// handOver ends a caller's lead: the reaper watches from now on if there is anything to watch for.
+func (r *ring) handOver() {
 	r.mu.Lock()
 	if r.quiet() && !r.closed {
 		r.stance = unwatched
@@ -396,6 +421,9 @@ func (r *ring) enter(minComplete uint32) bool {
 	}
 	for {
 		queued := r.u.SQReady()
+		if r.whole != nil {
+			queued = 0 // that is submitWhole's
+		}
 		if queued == 0 && minComplete == 0 {
 			return true
 		}
@@ -578,10 +606,15 @@ func (r *ring) cancel(req *request, id uint64, why cause) {
 
 // cancelFile cancels the requests of f that match, on behalf of why.
 func (r *ring) cancelFile(f *File, match func(opcode) bool, why cause) {
+	r.cancelAll(func(req *request) bool { return (f == nil || req.file == f) && match(req.code) }, why)
+}
+
+// cancelAll cancels the requests that match, on behalf of why. match is called with mu held.
+func (r *ring) cancelAll(match func(*request) bool, why cause) {
 	for i := range r.slab.slots {
 		req := &r.slab.slots[i]
 		r.mu.Lock()
-		hit := phase(req.phase.Load()) != idle && (f == nil || req.file == f) && match(req.code)
+		hit := phase(req.phase.Load()) != idle && match(req)
 		id := r.slab.id(req)
 		r.mu.Unlock()
 		if hit {

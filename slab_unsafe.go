@@ -48,6 +48,11 @@ func (s *slab) request(id uint64) *request {
 	return &s.slots[off/uint64(slotSize)]
 }
 
+// index returns which of the slots req is.
+func (s *slab) index(req *request) int {
+	return int((uintptr(unsafe.Pointer(req)) - s.base) / slotSize)
+}
+
 // current reports whether id means req's present life, and the kernel has that.
 func (s *slab) current(req *request, id uint64) bool {
 	p := phase(req.phase.Load())

@@ -147,7 +147,7 @@ func (e *Engine) Stats() Stats {
 	}
 	now := clock()
 	oldest := e.stats.stamps.oldest(now)
-	for _, r := range e.rings {
+	for r := range e.everyRing {
 		r.mu.Lock()
 		s.Restarts += r.stats.restarts
 		s.SlotWaits += r.stats.slotWaits

@@ -157,6 +157,18 @@ func TestStormClose(t *testing.T) {
 
 // TestStormEngineClose closes engines while their files are read from.
 func TestStormEngineClose(t *testing.T) {
+	stormEngines(t, 40, func(t *testing.T, rng *rand.Rand, e *ringfile.Engine, f *ringfile.File, w int) {
+		buf := ringfile.AlignedBuffer(4096, 4096)
+		for range 20 {
+			off := rng.Int64N(fileSize/4096) * 4096
+			n, err := anyRead(t.Context(), rng, f, buf, off)
+			checkRead(t, n, err, buf, off)
+		}
+	})
+}
+
+// stormEngines closes engines at any moment of what workers do with a file of theirs.
+func stormEngines(t *testing.T, workers int, work func(t *testing.T, rng *rand.Rand, e *ringfile.Engine, f *ringfile.File, w int)) {
 	stormFiles(t, func(t *testing.T, e *ringfile.Engine, open func() *ringfile.File) {
 		name := open()
 		defer name.Close()
@@ -166,25 +178,17 @@ func TestStormEngineClose(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			f, err := e.OpenFile(name.Name(), os.O_RDONLY|oDirect, 0)
+			f, err := e.OpenFile(name.Name(), os.O_RDWR|oDirect, 0)
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			var wg sync.WaitGroup
-			for range 40 {
+			for w := range workers {
 				seed := rng.Uint64()
-				wg.Go(func() {
-					rng := rand.New(rand.NewPCG(seed, 1))
-					buf := ringfile.AlignedBuffer(4096, 4096)
-					for range 20 {
-						off := rng.Int64N(fileSize/4096) * 4096
-						n, err := anyRead(t.Context(), rng, f, buf, off)
-						checkRead(t, n, err, buf, off)
-					}
-				})
+				wg.Go(func() { work(t, rand.New(rand.NewPCG(seed, 1)), e, f, w) })
 			}
-			time.Sleep(time.Duration(rng.IntN(500)) * time.Microsecond)
+			time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
 			if err := e.Close(); err != nil {
 				t.Errorf("Engine.Close: %v", err)
 			}

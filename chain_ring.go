@@ -1,0 +1,220 @@
+package ringfile
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile/uring"
+)
+
+// whole is what a ring for chains has beside the others' parts.
+//
+// The kernel takes as many entries of the submission queue as io_uring_enter says, and a chain ends
+// with the last of them. On a common ring several threads enter with counts that they have read
+// before, so that a chain could be taken in two parts, which would run at the same time. Therefore
+// chains have a ring of their own, where entering to submit is done with mu held, for everything
+// that is queued, and the watcher only waits.
+type whole struct {
+	turn  chan struct{} // one element: held by the chain that is being started
+	slots []*request    // scratch, its
+	files bool          // there is a table of files, an entry for each slot
+}
+
+// chainDepth is how many slots the ring for chains has. A longer chain goes in parts, one after the
+// other.
+const chainDepth = 64
+
+// chainRing returns the ring for chains, nil if there is none.
+func (e *Engine) chainRing() *ring {
+	if r := e.chains.Load(); r != nil || len(e.rings) == 0 {
+		return r
+	}
+	e.chainsMu.Lock()
+	defer e.chainsMu.Unlock()
+	if r := e.chains.Load(); r != nil || e.closed.Load() || e.chainless {
+		return r
+	}
+	r, err := e.makeChainRing()
+	if err != nil {
+		e.chainless = true
+		return nil
+	}
+	e.chains.Store(r)
+	return r
+}
+
+// makeChainRing makes an ordinary ring, with neither of the modes that an engine's rings may have.
+func (e *Engine) makeChainRing() (*ring, error) {
+	u, err := uring.New(uring.Config{Entries: 2 * chainDepth, CQEntries: 2 * chainDepth})
+	if err != nil {
+		return nil, err
+	}
+	workers := e.config.Workers
+	if _, _, err := u.RegisterIOWQMaxWorkers(uint32(workers), uint32(workers)); err != nil {
+		workers = 0
+	}
+	r, err := newRing(e, u, chainDepth)
+	if err != nil {
+		u.Close()
+		return nil, err
+	}
+	r.workers = workers
+	r.whole = &whole{turn: make(chan struct{}, 1)}
+	r.whole.files = u.Features().Has(uring.FeatLinkedFile) && u.RegisterFilesSparse(chainDepth) == nil
+	return r, nil
+}
+
+// everyRing gives the engine's rings, with the one for chains if it has been made.
+func (e *Engine) everyRing(yield func(*ring) bool) {
+	for _, r := range e.rings {
+		if !yield(r) {
+			return
+		}
+	}
+	if r := e.chains.Load(); r != nil {
+		yield(r)
+	}
+}
+
+// startChain takes slots for all of the links, publishes them as one chain and submits them. It
+// returns how many that were: fewer than asked for if the ring has not so many slots, or a file has
+// been closed; none if the ring takes no more requests or stop fired before. If it reports lead, the
+// caller must lead.
+func (r *ring) startChain(links []*link, stop <-chan struct{}) (n int, lead bool) {
+	if len(links) > len(r.slab.slots) {
+		links = links[:len(r.slab.slots)]
+	}
+	// One chain at a time gathers slots, so that no two wait for what the other has.
+	select {
+	case r.whole.turn <- struct{}{}:
+	case <-stop:
+		return 0, false
+	}
+	defer func() { <-r.whole.turn }()
+	slots := r.gather(len(links), stop)
+	if slots == nil {
+		return 0, false
+	}
+	// A file that was closed since begin has had its requests cancelled, under mu, without these.
+	for n < len(links) && !links[n].closedSince() {
+		n++
+	}
+	if r.closed || r.broken.Load() != nil {
+		n = 0
+	}
+	if n > 0 && links[n-1].op.code == opCloseDirect {
+		// The entry in the table of files goes with the slot that is released last.
+		at := r.slab.index(slots[n-1])
+		for _, l := range links[:n] {
+			l.slot = at
+		}
+	}
+	for i, l := range links[:n] {
+		r.append(slots[i], l, i == n-1)
+	}
+	if n > 0 {
+		r.engine.stats.ring.add(uint64(n))
+		r.u.Flush()
+		lead = r.stance == unwatched
+		if lead {
+			r.stance = asleep
+		}
+		r.submitWhole()
+	} else {
+		r.mu.Unlock()
+	}
+	for _, req := range slots[n:] {
+		r.release(req)
+	}
+	return n, lead
+}
+
+// gather takes k slots, at most as many as there are. mu is held at the return with them, and not
+// at the return without.
+func (r *ring) gather(k int, stop <-chan struct{}) []*request {
+	slots := r.whole.slots[:0]
+	defer func() { r.whole.slots = slots }()
+	r.mu.Lock()
+	for len(slots) < k {
+		if n := len(r.free); n > 0 && r.waiting.len() == 0 {
+			slots = append(slots, r.free[n-1])
+			r.free = r.free[:n-1]
+			continue
+		}
+		req := r.awaitSlot(stop, nil)
+		if req == nil {
+			for _, req := range slots {
+				r.release(req)
+			}
+			return nil
+		}
+		slots = append(slots, req)
+	}
+	return slots
+}
+
+// append writes the submission of a link, for the kernel to see at the next flush. mu is held.
+func (r *ring) append(req *request, l *link, last bool) {
+	r.occupy(req, &l.op, l.n, l)
+	sqe := r.sqe()
+	l.prepare(req, sqe)
+	switch {
+	case last:
+	case l.anyway:
+		sqe.SetFlags(uring.SQEIOHardlink)
+	default:
+		sqe.SetFlags(uring.SQEIOLink)
+	}
+	sqe.UserData = r.slab.id(req)
+	req.phase.Store(uint32(submitted))
+}
+
+// submitWhole hands everything that is queued to the kernel and unlocks mu, which is held. What the
+// kernel leaves, for lack of memory, is not submitted later, when it would be no part of its chain
+// any more: it ends with EAGAIN.
+func (r *ring) submitWhole() {
+	var ids []uint64
+	for pause := 10 * time.Microsecond; r.u.SQReady() > 0; pause = min(2*pause, time.Millisecond) {
+		var err error
+		if r.broken.Load() == nil {
+			var n int
+			n, err = r.u.Enter(r.u.SQReady(), 0, 0)
+			r.engine.stats.enters.add(1)
+			r.stats.submitted(n)
+		}
+		switch err {
+		case nil:
+			r.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
+		case syscall.EINTR:
+		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
+			r.engine.stats.busy.add(1)
+			time.Sleep(pause)
+		default:
+			why := err // on the heap in this case only
+			if r.broken.CompareAndSwap(nil, &why) {
+				r.engine.stats.broken.add(1)
+				r.dismiss()
+			}
+		}
+	}
+	r.mu.Unlock()
+	for _, id := range ids {
+		r.complete(&uring.CQE{UserData: id, Res: -int32(syscall.EAGAIN)})
+	}
+}
+
+// leadChain watches the ring in the place of the reaper, until c has nothing in flight.
+func (r *ring) leadChain(c *Chain) {
+	for {
+		r.reap()
+		n := c.flying()
+		if n == 0 {
+			break
+		}
+		if int(r.inFlight.Load()) > n {
+			n = 1
+		}
+		r.enter(uint32(n))
+	}
+	r.handOver()
+}
