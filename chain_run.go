@@ -130,7 +130,7 @@ func (c *Chain) settle(links []*link) error {
 			l.fail(l.errno, l.why)
 		case l.errno != 0:
 			stopped = true
-				l.block()
+			l.block()
 		case l.moved > 0 && l.n < l.op.want():
 			if !l.anyway {
 				forget(links[i:])

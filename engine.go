@@ -89,8 +89,8 @@ type Config struct {
 	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers, instead of
 	// waiting for interrupts. It takes devices with poll queues: on others these transfers fail,
 	// from the first on, with an *UnavailableError in the *fs.PathError. Everything else is done by
-	// blocking calls. A transfer that the device has begun cannot be given up. A Chain is not polled. New fails where the
-	// mode cannot be had. See docs/polling.md.
+	// blocking calls. A transfer that the device has begun cannot be given up; a Chain is not
+	// polled. New fails where the mode cannot be had. See docs/polling.md.
 	IOPoll bool
 }
 
