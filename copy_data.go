@@ -66,8 +66,8 @@ func (cp *copying) progress(n int64) {
 
 // unsized copies a file that says it is empty, as those in /proc do, until it ends.
 func (cp *copying) unsized() (n int64, err error) {
-	buf := streamPools[0].Get()
-	defer streamPools[0].Put(buf)
+	buf := streamPool.Get()
+	defer streamPool.Put(buf)
 	for {
 		if err := cp.ended(); err != nil {
 			return n, err
@@ -147,8 +147,7 @@ func (cp *copying) stream(from, to int64) (n int64, err error) {
 	r := NewReaderContext(cp.contextFor(cp.src), cp.src, StreamConfig{Offset: from})
 	defer r.Close()
 	r.end = min(r.end, to)
-	c := StreamConfig{Offset: from, BufferSize: int(min(streamBufferDirect, to-from))}
-	w := NewWriterContext(cp.contextFor(cp.dst), cp.dst, c)
+	w := NewWriterContext(cp.contextFor(cp.dst), cp.dst, StreamConfig{Offset: from})
 	n, err = w.ReadFrom(watched{io.LimitReader(r, to-from), cp})
 	if err1 := w.Close(); err == nil {
 		err = err1

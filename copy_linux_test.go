@@ -252,3 +252,8 @@ func copyAsNobody() int {
 	}
 	return status
 }
+
+// dropCache drops a file that is not dirty from the page cache.
+func dropCache(f *ringfile.File) error {
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}

@@ -11,8 +11,8 @@ import (
 // Reader reads a file from an offset on, front to back, ahead of its user: an io.Reader for programs
 // that stream. On a file that is opened with O_DIRECT it keeps several large requests in flight, with
 // aligned buffers of its own, so that Offset, the sizes of reads and the end of the file need no
-// alignment. On any other file it reads in the caller, as bufio.Reader does, and asks for what comes
-// next to be read into the page cache once it has found that it is not there.
+// alignment. On any other file it reads in the caller, as bufio.Reader does: the kernel reads ahead
+// itself.
 //
 // An error is returned once, behind all data that was read before it: a *fs.PathError, or io.EOF,
 // bare. The next read tries again from there, so a reader goes on when a deadline has been moved or a
@@ -28,9 +28,8 @@ type Reader struct {
 	buf  []byte // that rest lies in; nil if there is none
 	err  error  // comes behind rest
 
-	next  int64 // where the next request starts
-	end   int64 // where the file ends, as far as is known: only one request goes beyond
-	ahead int64 // up to where the page cache has been asked to read; zero if it was not asked
+	next int64 // where the next request starts
+	end  int64 // where the file ends, as far as is known: only one request goes beyond
 }
 
 var _ interface {
@@ -206,26 +205,5 @@ func (r *Reader) call(p []byte) (n int, err error) {
 		r.offsets = false // some files in /proc take none
 		return r.file.ReadContext(r.ctx, p)
 	}
-	r.prefetch(r.off+int64(n), err)
 	return n, err
-}
-
-// prefetchWindow is how much a Reader asks the page cache to read ahead.
-const prefetchWindow = 4 << 20
-
-// prefetch asks for what follows off to be read into the page cache, once a read has found that
-// something is not there. The kernel's own readahead stays below the size of a disk's requests by default.
-func (r *Reader) prefetch(off int64, err error) {
-	cold := r.ahead > 0 || r.file.misses.Load() != 0
-	if !cold || err != nil || r.ahead-off > prefetchWindow/2 {
-		return
-	}
-	from := max(r.ahead, off)
-	r.ahead = off + prefetchWindow
-	r.file.startPrefetch(from, r.ahead-from)
-}
-
-// startPrefetch starts Prefetch, of whose result nothing depends.
-func (f *File) startPrefetch(off, length int64) {
-	startFuture(operation{code: opPrefetch, file: f, off: off, length: length}, "prefetch", noValue)
 }

@@ -15,8 +15,7 @@ type StreamConfig struct {
 	// O_APPEND: there the stream goes on where the file is, and Offset is ignored.
 	Offset int64
 
-	// BufferSize is the size of a request in bytes, rounded up to whole pages. Zero: 256 KiB, and
-	// 64 KiB for a file that is not opened with O_DIRECT.
+	// BufferSize is the size of a request in bytes, rounded up to whole pages. Zero: 256 KiB.
 	BufferSize int
 
 	// Depth is how many requests are in flight at once, each with a buffer of its own, on a file
@@ -25,16 +24,12 @@ type StreamConfig struct {
 }
 
 const (
-	streamBuffer       = 64 << 10
-	streamBufferDirect = 256 << 10
-	streamDepth        = 8
+	streamBuffer = 256 << 10
+	streamDepth  = 8
 )
 
-// streamPools have the buffers of the usual sizes; a stream of another size has a pool of its own.
-var streamPools = [...]*BufferPool{
-	NewBufferPool(streamBuffer, pageSize),
-	NewBufferPool(streamBufferDirect, pageSize),
-}
+// streamPool has the buffers of the usual size; a stream of another size has a pool of its own.
+var streamPool = NewBufferPool(streamBuffer, pageSize)
 
 // pageSize is what the memory and the offsets of a stream's requests are aligned to, or more if the
 // file asks for that: a page that is in part written past the page cache and in part through it
@@ -76,9 +71,6 @@ func newStream(ctx context.Context, f *File, c StreamConfig, code opcode) stream
 	}
 	if s.size <= 0 {
 		s.size = streamBuffer
-		if s.direct {
-			s.size = streamBufferDirect
-		}
 	}
 	if s.direct {
 		if a, err := f.DirectAlign(); err == nil {
@@ -86,12 +78,8 @@ func newStream(ctx context.Context, f *File, c StreamConfig, code opcode) stream
 		}
 	}
 	s.size = int(alignUp(int64(min(s.size, maxStreamBuffer)), s.align))
-	for _, p := range streamPools {
-		if p.size == s.size && int64(p.align) == s.align {
-			s.pool = p
-		}
-	}
-	if s.pool == nil {
+	s.pool = streamPool
+	if s.size != streamPool.size || s.align != int64(streamPool.align) {
 		s.pool = NewBufferPool(s.size, int(s.align))
 	}
 	return s
