@@ -153,10 +153,11 @@ func TestCopyFileUnwritten(t *testing.T) {
 
 // TestCopyFileNoSpace fills a small file system.
 func TestCopyFileNoSpace(t *testing.T) {
-	for kind, size := range map[string]int64{"ext4": 16 << 20, "xfs": 320 << 20} {
+	for _, kind := range []string{"ext4", "xfs"} {
 		t.Run(kind, func(t *testing.T) {
-			mnt := loopFS(t, kind, size)
-			src := testutil.PatternFile(t, int(size))
+			mnt := loopFS(t, kind, 400<<20)
+			fill(t, mnt, 12<<20)
+			src := testutil.PatternFile(t, 24<<20)
 			for _, direct := range []bool{false, true} {
 				for _, existing := range []bool{false, true} {
 					t.Run(fmt.Sprintf("direct=%v,existing=%v", direct, existing), func(t *testing.T) {
@@ -180,6 +181,23 @@ func TestCopyFileNoSpace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// fill takes the space of a file system but for left bytes.
+func fill(t *testing.T, mnt string, left int64) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(mnt, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var st unix.Statfs_t
+	if err := unix.Statfs(mnt, &st); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bfree)*int64(st.Bsize)-left); err != nil {
+		t.Fatal(err)
 	}
 }
 
