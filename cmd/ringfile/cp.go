@@ -139,14 +139,8 @@ type madeDir struct {
 // run copies everything, closes the engine and returns the exit status.
 func (c *copier) run(stderr io.Writer) int {
 	c.bar.start = time.Now()
-	if fd, ok := terminal(stderr); ok && !c.flags.quiet {
-		go func() {
-			c.bar.totalKnown.Store(measure(c.ctx, c.flags.sources, func(files, bytes int64) {
-				c.bar.totalFiles.Add(files)
-				c.bar.totalBytes.Add(bytes)
-			}))
-		}()
-		c.console.show(&c.bar, func() int { return terminalWidth(fd) })
+	if !c.flags.quiet {
+		c.console.showFor(c.ctx, &c.bar, stderr, c.flags.sources)
 	}
 	c.group.SetLimit(c.flags.files)
 	c.arguments()
@@ -444,14 +438,11 @@ func (c *copier) summary(interrupted bool) string {
 	if interrupted {
 		b.WriteString("interrupted: ")
 	}
-	bytes := c.bar.bytes.Load()
 	b.WriteString(plural(c.bar.files.Load(), "file"))
 	if n := c.failed.Load(); n > 0 {
 		fmt.Fprintf(&b, ", %d failed", n)
 	}
-	elapsed := time.Since(c.bar.start).Seconds()
-	fmt.Fprintf(&b, ", %s in %.2f s, %.2f GB/s", byteCount(bytes), elapsed, float64(bytes)/max(elapsed, 1e-9)/1e9)
-	s := c.engine.Stats()
-	fmt.Fprintf(&b, ", %s (cached %d, ring %d, blocking %d)", c.engine.Backend(), s.Cached, s.Ring, s.Blocking)
+	b.WriteString(ratesAndRoads(c.bar.bytes.Load(), time.Since(c.bar.start), c.engine))
+	b.WriteByte(')')
 	return b.String()
 }

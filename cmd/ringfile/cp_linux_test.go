@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -145,14 +144,7 @@ func TestCpUnreadable(t *testing.T) {
 	t.Cleanup(func() { os.Chmod(filepath.Join(dir, "tree/closed"), 0o755) })
 	cmd := child(t, "", "cp", "-q", "-j1", "tree", "copy")
 	cmd.Dir = dir
-	if os.Getuid() == 0 {
-		cmd.Path = filepath.Join(dir, "program")
-		if out, err := exec.Command("cp", cmd.Args[0], cmd.Path).CombinedOutput(); err != nil {
-			t.Fatal(err, string(out))
-		}
-		os.Chmod(cmd.Path, 0o755)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
+	asNobody(t, cmd)
 	got := runChild(t, cmd)
 	want := "ringfile cp: cannot access 'tree/closed': Permission denied\n" +
 		"ringfile cp: cannot open 'tree/secret' for reading: Permission denied\n"
