@@ -15,13 +15,13 @@ type CopyConfig struct {
 	// page cache what others do read.
 	Direct bool
 
-	// Progress, if not nil, is called with the number of bytes each time that some have been copied, by
-	// the goroutine that called CopyFile. Holes do not count.
+	// Progress, if not nil, is called with the number of bytes each time that some have been
+	// copied, by the goroutine that called CopyFile. Holes do not count.
 	Progress func(bytes int64)
 }
 
-// ErrIncomplete is in the error of a CopyFile that failed half-way and could not put things right: dst
-// existed, so that it was not removed, and now holds a part of src.
+// ErrIncomplete is in the error of a CopyFile that failed half-way and could not put things right:
+// dst existed, so that it was not removed, and now holds a part of src.
 var ErrIncomplete = errors.New("the destination existed before and is incomplete now")
 
 // errSameFile is the error of a CopyFile onto itself.
@@ -40,17 +40,20 @@ func CopyFile(ctx context.Context, dst, src string, c CopyConfig) (n int64, err 
 }
 
 // CopyFile copies the regular file src to dst, with its permissions and its times of access and
-// modification; owner, set-user-ID bits and extended attributes are not copied, and nothing is synced.
-// Holes stay holes. It returns the size of the copy. An existing dst is overwritten in place: whoever
-// has it open sees that, and a symbolic link is followed. Copying a file onto itself is refused.
+// modification; owner, set-user-ID bits and extended attributes are not copied, and nothing is
+// synced. Holes stay holes. It returns the size of the copy. An existing dst is overwritten in
+// place: whoever has it open sees that, and a symbolic link is followed. Copying a file onto itself
+// is refused.
 //
-// It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy within
-// the kernel (copy_file_range(2)), or reads and writes: many in flight with CopyConfig.Direct.
+// It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy
+// within the kernel (copy_file_range(2)), or reads and writes: many in flight with
+// CopyConfig.Direct.
 //
-// If it fails, dst is removed if it was created; if it had existed, errors.Is(err, ErrIncomplete) holds
-// as soon as dst has been changed. When ctx ends, the copy is given up, which may take as long as the
-// device needs for a few megabytes, and the error matches the cause of ctx. A src that changes meanwhile
-// gives a mixture, and of one that grows no more than its size at the start is copied.
+// If it fails, dst is removed if it was created; if it had existed, errors.Is(err, ErrIncomplete)
+// holds as soon as dst has been changed. When ctx ends, the copy is given up, which may take as
+// long as the device needs for a few megabytes, and the error matches the cause of ctx. A src that
+// changes meanwhile gives a mixture, and of one that grows no more than its size at the start is
+// copied.
 //
 // The error wraps a *fs.PathError if it concerns one of the files, otherwise a *os.LinkError.
 func (e *Engine) CopyFile(ctx context.Context, dst, src string, c CopyConfig) (n int64, err error) {

@@ -26,7 +26,8 @@ func (cp *copying) data() (n int64, err error) {
 	}
 	holes := mayHaveHoles(cp.info)
 	if holes || cp.dst.direct {
-		// So that what is not written is a hole, and requests do not change the size one after the other.
+		// So that what is not written is a hole, and requests do not change the size one after the
+		// other.
 		if err := cp.dst.Truncate(size); err != nil {
 			return 0, err
 		}
@@ -101,8 +102,8 @@ func (f *File) buffered(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// extent copies what lies from one offset to another, and returns how much there was before the end of
-// the file.
+// extent copies what lies from one offset to another, and returns how much there was before the end
+// of the file.
 func (cp *copying) extent(from, to int64) (n int64, err error) {
 	if from == to {
 		return 0, nil
@@ -133,7 +134,8 @@ func (cp *copying) kernel(from, to int64) (n int64, err error) {
 			cp.progress(int64(m))
 			continue
 		}
-		// ENOSPC and the like come again from the write that is tried next; these are cheaper to say now.
+		// ENOSPC and the like come again from the write that is tried next; these are cheaper to
+		// say now.
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
 			return n, cp.wrap(err)
 		}
@@ -155,8 +157,8 @@ func (cp *copying) stream(from, to int64) (n int64, err error) {
 	return n, err
 }
 
-// contextFor returns the context for a stream of f. Without O_DIRECT it would have each piece copied
-// once more; to look at it between pieces is enough there.
+// contextFor returns the context for a stream of f. Without O_DIRECT it would have each piece
+// copied once more; to look at it between pieces is enough there.
 func (cp *copying) contextFor(f *File) context.Context {
 	if f.direct {
 		return cp.ctx

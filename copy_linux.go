@@ -74,8 +74,9 @@ func mayHaveHoles(info fs.FileInfo) bool {
 	return ok && st.Blocks < (st.Size+511)/512
 }
 
-// nextData returns from where to where, at or behind off, there is data: an empty range at size if there
-// is none. Where the file system does not tell, all is data. It moves the file position. See lseek(2).
+// nextData returns from where to where, at or behind off, there is data: an empty range at size if
+// there is none. Where the file system does not tell, all is data. It moves the file position. See
+// lseek(2).
 func (f *File) nextData(off, size int64) (from, to int64) {
 	if err := f.enter("seek"); err != nil {
 		return off, size // reading tells

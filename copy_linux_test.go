@@ -18,8 +18,8 @@ import (
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
-// sameHoles checks that a copy takes no more room than its source, but for what a file system may do
-// at the edges.
+// sameHoles checks that a copy takes no more room than its source, but for what a file system may
+// do at the edges.
 func sameHoles(t *testing.T, name, dst, src string) {
 	t.Helper()
 	blocks := func(name string) int64 {
@@ -111,8 +111,8 @@ func TestCopyFileSystems(t *testing.T) {
 	})
 }
 
-// TestCopyFileUnwritten copies files whose extents are allocated but not written, and dirty pages whose
-// place is not decided: where SEEK_DATA and SEEK_HOLE are most inventive.
+// TestCopyFileUnwritten copies files whose extents are allocated but not written, and dirty pages
+// whose place is not decided: where SEEK_DATA and SEEK_HOLE are most inventive.
 func TestCopyFileUnwritten(t *testing.T) {
 	for _, kind := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(kind, func(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Write a stream and read it back. Opened with syscall.O_DIRECT among the flags, the same program keeps
-// several large requests in flight past the page cache, and needs no aligned buffers for that.
+// Write a stream and read it back. Opened with syscall.O_DIRECT among the flags, the same program
+// keeps several large requests in flight past the page cache, and needs no aligned buffers for
+// that.
 func ExampleNewReader() {
 	f, err := ringfile.CreateTemp("", "ringfile-example-")
 	if err != nil {

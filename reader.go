@@ -8,19 +8,19 @@ import (
 	"syscall"
 )
 
-// Reader reads a file from an offset on, front to back, ahead of its user: an io.Reader for programs
-// that stream. On a file that is opened with O_DIRECT it keeps several large requests in flight, with
-// aligned buffers of its own, so that Offset, the sizes of reads and the end of the file need no
-// alignment. On any other file it reads in the caller, as bufio.Reader does: the kernel reads ahead
-// itself.
+// Reader reads a file from an offset on, front to back, ahead of its user: an io.Reader for
+// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
+// flight, with aligned buffers of its own, so that Offset, the sizes of reads and the end of the
+// file need no alignment. On any other file it reads in the caller, as bufio.Reader does: the
+// kernel reads ahead itself.
 //
 // An error is returned once, behind all data that was read before it: a *fs.PathError, or io.EOF,
-// bare. The next read tries again from there, so a reader goes on when a deadline has been moved or a
-// file has grown. A file that changes while it is read gives old or new data, up to BufferSize times
-// Depth bytes ahead.
+// bare. The next read tries again from there, so a reader goes on when a deadline has been moved or
+// a file has grown. A file that changes while it is read gives old or new data, up to BufferSize
+// times Depth bytes ahead.
 //
-// The file's read deadline applies. A Reader is not safe for concurrent use. Several on one File are
-// independent of each other. Wrap it in a bufio.Reader to read lines or bytes.
+// The file's read deadline applies. A Reader is not safe for concurrent use. Several on one File
+// are independent of each other. Wrap it in a bufio.Reader to read lines or bytes.
 type Reader struct {
 	stream
 	off  int64  // of the first byte of rest
@@ -42,8 +42,8 @@ func NewReader(f *File, c StreamConfig) *Reader {
 	return NewReaderContext(context.Background(), f, c)
 }
 
-// NewReaderContext is NewReader for a Reader whose reads are given up when ctx ends: then their error
-// is the cause of ctx, in a *fs.PathError.
+// NewReaderContext is NewReader for a Reader whose reads are given up when ctx ends: then their
+// error is the cause of ctx, in a *fs.PathError.
 func NewReaderContext(ctx context.Context, f *File, c StreamConfig) *Reader {
 	r := &Reader{stream: newStream(ctx, f, c, opRead), off: c.Offset}
 	if r.direct {
@@ -59,8 +59,8 @@ func NewReaderContext(ctx context.Context, f *File, c StreamConfig) *Reader {
 // seek makes the next request start where rest ends.
 func (r *Reader) seek() { r.next = alignDown(r.off+int64(len(r.rest)), r.align) }
 
-// Read reads up to len(p) bytes into p. At the end of the file it returns 0, io.EOF. p is the caller's
-// again at the return.
+// Read reads up to len(p) bytes into p. At the end of the file it returns 0, io.EOF. p is the
+// caller's again at the return.
 func (r *Reader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -83,9 +83,9 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// WriteTo writes the rest of the file to w, from the Reader's buffers, without a copy. Reaching the end
-// is not an error. To a connection File.WriteTo is faster if the file is in the page cache, as then the
-// data moves inside the kernel.
+// WriteTo writes the rest of the file to w, from the Reader's buffers, without a copy. Reaching the
+// end is not an error. To a connection File.WriteTo is faster if the file is in the page cache, as
+// then the data moves inside the kernel.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		if len(r.rest) == 0 {
@@ -113,9 +113,10 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 
 var errInvalidWrite = errors.New("ringfile: writer returned an impossible count from Write")
 
-// Close ends the requests in flight and waits for the kernel to let go of their buffers. It does not
-// close the file. Reads that come later fail with an error that matches fs.ErrClosed. Close returns nil;
-// closing twice is not an error. After a context or a deadline has ended, Close does not wait.
+// Close ends the requests in flight and waits for the kernel to let go of their buffers. It does
+// not close the file. Reads that come later fail with an error that matches fs.ErrClosed. Close
+// returns nil; closing twice is not an error. After a context or a deadline has ended, Close does
+// not wait.
 func (r *Reader) Close() error {
 	left := r.over(opRead, "read") != nil
 	r.abandon(left)

@@ -2,8 +2,8 @@ package ringfile
 
 import "golang.org/x/sys/unix"
 
-// withoutDirect calls do while O_DIRECT is off for the descriptor of f. Other transfers on f go through
-// the page cache in that time, with the same results. One at a time.
+// withoutDirect calls do while O_DIRECT is off for the descriptor of f. Other transfers on f go
+// through the page cache in that time, with the same results. One at a time.
 func (f *File) withoutDirect(do func() error) error {
 	if err := f.begin("write"); err != nil {
 		return err

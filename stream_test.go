@@ -111,8 +111,8 @@ func TestReaderRandom(t *testing.T) {
 	})
 }
 
-// TestWriterRandom writes random pieces over an existing file, from any offset, flushing now and then,
-// and compares the file with the same done in memory.
+// TestWriterRandom writes random pieces over an existing file, from any offset, flushing now and
+// then, and compares the file with the same done in memory.
 func TestWriterRandom(t *testing.T) {
 	const size = 200_000
 	streams(t, func(t *testing.T, e *ringfile.Engine, flag int) {
@@ -268,8 +268,8 @@ func TestReaderGoesOn(t *testing.T) {
 	})
 }
 
-// TestStreamErrors has what a stream needs go away under it: each error comes behind the data that was
-// there before, matches, and leaves nothing in flight (see roads).
+// TestStreamErrors has what a stream needs go away under it: each error comes behind the data that
+// was there before, matches, and leaves nothing in flight (see roads).
 func TestStreamErrors(t *testing.T) {
 	streams(t, func(t *testing.T, e *ringfile.Engine, flag int) {
 		for _, c := range []struct {
@@ -324,7 +324,8 @@ func TestStreamErrors(t *testing.T) {
 	})
 }
 
-// TestReaderDeadlineMoved goes on where a deadline has interrupted a Reader: no byte is lost or doubled.
+// TestReaderDeadlineMoved goes on where a deadline has interrupted a Reader: no byte is lost or
+// doubled.
 func TestReaderDeadlineMoved(t *testing.T) {
 	streams(t, func(t *testing.T, e *ringfile.Engine, flag int) {
 		f := openStream(t, e, testutil.PatternFile(t, 400_000), flag)
@@ -398,8 +399,8 @@ func TestStreamEngineClosed(t *testing.T) {
 	})
 }
 
-// TestStreamCloseInFlight closes a Reader in the middle, again and again: its buffers come back to the
-// pool, from which the next takes them, so a kernel that still writes to one would be seen.
+// TestStreamCloseInFlight closes a Reader in the middle, again and again: its buffers come back to
+// the pool, from which the next takes them, so a kernel that still writes to one would be seen.
 func TestStreamCloseInFlight(t *testing.T) {
 	streams(t, func(t *testing.T, e *ringfile.Engine, flag int) {
 		f := openStream(t, e, testutil.PatternFile(t, 4<<20), flag)

@@ -7,18 +7,20 @@ import (
 )
 
 // Writer writes a file from an offset on, front to back, behind its user's back: an io.Writer for
-// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in flight,
-// with aligned buffers of its own. On any other file it writes in the caller, as bufio.Writer does, since
-// the page cache takes data at the speed of memory.
+// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
+// flight, with aligned buffers of its own. On any other file it writes in the caller, as
+// bufio.Writer does, since the page cache takes data at the speed of memory.
 //
-// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: what does not
-// fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off for that
-// moment (fcntl(2), F_SETFL). Other bytes of the block stay what they are, and the file never becomes
-// longer than the stream. Flush in the middle of a block therefore costs two such writes.
+// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: what does
+// not fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off
+// for that moment (fcntl(2), F_SETFL). Other bytes of the block stay what they are, and the file
+// never becomes longer than the stream. Flush in the middle of a block therefore costs two such
+// writes.
 //
-// Data is in the file, in the order of the stream, when Flush or Close has returned nil, and on the device
-// after File.Sync. The first error stays: it is returned by every later call, and what follows the offset
-// where the Writer stood at its last successful Flush may be written, in part, or not.
+// Data is in the file, in the order of the stream, when Flush or Close has returned nil, and on the
+// device after File.Sync. The first error stays: it is returned by every later call, and what
+// follows the offset where the Writer stood at its last successful Flush may be written, in part,
+// or not.
 //
 // The file's write deadline applies. A Writer is not safe for concurrent use.
 type Writer struct {
@@ -40,8 +42,8 @@ func NewWriter(f *File, c StreamConfig) *Writer {
 	return NewWriterContext(context.Background(), f, c)
 }
 
-// NewWriterContext is NewWriter for a Writer that gives up when ctx ends: then the error is the cause of
-// ctx, in a *fs.PathError, and what was in flight may reach the file even later.
+// NewWriterContext is NewWriter for a Writer that gives up when ctx ends: then the error is the
+// cause of ctx, in a *fs.PathError, and what was in flight may reach the file even later.
 func NewWriterContext(ctx context.Context, f *File, c StreamConfig) *Writer {
 	w := &Writer{stream: newStream(ctx, f, c, opWrite)}
 	w.seek(c.Offset)
@@ -59,8 +61,8 @@ func (w *Writer) seek(off int64) {
 	}
 }
 
-// Write takes p, which is the caller's again at the return. If it takes less, the error says why; it may
-// be that of an earlier part of the stream.
+// Write takes p, which is the caller's again at the return. If it takes less, the error says why;
+// it may be that of an earlier part of the stream.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -121,9 +123,9 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
-// Close is Flush, after which the Writer takes nothing any more; it does not close the file. Whatever
-// the outcome, it waits for the requests in flight, unless a context or a deadline has ended. Closing
-// again returns the error of the Writer once more, or nil.
+// Close is Flush, after which the Writer takes nothing any more; it does not close the file.
+// Whatever the outcome, it waits for the requests in flight, unless a context or a deadline has
+// ended. Closing again returns the error of the Writer once more, or nil.
 func (w *Writer) Close() error {
 	if w.closed {
 		return w.err

@@ -54,8 +54,8 @@ func (c *console) show(bar *progress, width func() int) {
 	})
 }
 
-// showFor shows the bar for work on the files and trees named, if stderr is a terminal, and finds out
-// meanwhile how much there is to do.
+// showFor shows the bar for work on the files and trees named, if stderr is a terminal, and finds
+// out meanwhile how much there is to do.
 func (c *console) showFor(ctx context.Context, bar *progress, stderr io.Writer, names []string) {
 	fd, ok := terminal(stderr)
 	if !ok {

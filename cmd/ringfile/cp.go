@@ -243,8 +243,8 @@ func within(dst string, dir os.FileInfo) bool {
 	}
 }
 
-// entry copies src, whose type info tells, to dst. nested tells that it was found in a tree, fresh that
-// nothing can be at dst.
+// entry copies src, whose type info tells, to dst. nested tells that it was found in a tree, fresh
+// that nothing can be at dst.
 func (c *copier) entry(src, dst string, info os.FileInfo, nested, fresh bool) {
 	switch mode := info.Mode(); {
 	case mode.IsDir():

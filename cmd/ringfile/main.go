@@ -1,6 +1,6 @@
-// Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files and
-// trees and copies them as fast as the disk and the processors allow, says whether io_uring works here,
-// and measures whether it pays.
+// Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files
+// and trees and copies them as fast as the disk and the processors allow, says whether io_uring
+// works here, and measures whether it pays.
 //
 // Run "ringfile help" for its usage.
 package main

@@ -267,7 +267,8 @@ func (s *summer) produce(ctx context.Context) {
 }
 
 // print prints the lines and errors in the order of the walk, each as soon as those before it have
-// been printed or a moment later. complete is false if ctx ended that early. The error is that of the output.
+// been printed or a moment later. complete is false if ctx ended that early. The error is that of
+// the output.
 func (s *summer) print(ctx context.Context) (complete bool, err error) {
 	var line []byte
 	for {
@@ -340,8 +341,8 @@ func (s *summer) summary(interrupted bool, elapsed time.Duration) string {
 	return b.String()
 }
 
-// ratesAndRoads says how many bytes were moved in which time, and on which road. The parenthesis stays
-// open for more.
+// ratesAndRoads says how many bytes were moved in which time, and on which road. The parenthesis
+// stays open for more.
 func ratesAndRoads(bytes int64, elapsed time.Duration, e *ringfile.Engine) string {
 	rate := float64(bytes) / max(elapsed.Seconds(), 1e-9) / 1e9
 	s := e.Stats()

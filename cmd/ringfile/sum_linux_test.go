@@ -162,7 +162,8 @@ func TestSumUnreadable(t *testing.T) {
 	}
 }
 
-// asNobody has cmd, which is this program, run as nobody in its directory, unless this is no root anyway.
+// asNobody has cmd, which is this program, run as nobody in its directory, unless this is no root
+// anyway.
 func asNobody(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if os.Getuid() != 0 {
