@@ -132,8 +132,9 @@ func (cp *copying) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if cp.made, err = cp.dst.Stat(); err != nil {
-		return cp.undo(err)
+	// Not through the engine, which may have been closed: undo needs it.
+	if cp.made, err = cp.dst.os.Stat(); err != nil {
+		return err
 	}
 	switch {
 	case os.SameFile(cp.info, cp.made):
