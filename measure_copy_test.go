@@ -76,10 +76,10 @@ func TestMeasureCopy(t *testing.T) {
 		sides := []measure.Side{
 			{Name: "io.Copy of os.File", Prepare: prepare, Run: func() (int, error) { return copyByOS(dst, src) }},
 			{Name: "cp", Prepare: prepare, Run: func() (int, error) { return measureStreamSize >> 20, exec.Command("cp", "-p", src, dst).Run() }},
-			{Name: "CopyFile", Prepare: prepare, Run: copying(ringfile.CopyConfig{}), Proof: roadsTaken(e)},
+			ringSide(e, "CopyFile", prepare, copying(ringfile.CopyConfig{})),
 		}
 		if oDirect != 0 && cold {
-			sides = append(sides, measure.Side{Name: "CopyFile, Direct", Prepare: prepare, Run: copying(ringfile.CopyConfig{Direct: true}), Proof: roadsTaken(e)})
+			sides = append(sides, ringSide(e, "CopyFile, Direct", prepare, copying(ringfile.CopyConfig{Direct: true})))
 		}
 		for i := range sides {
 			run := sides[i].Run

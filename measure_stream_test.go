@@ -16,12 +16,20 @@ import (
 
 const measureStreamSize = 256 << 20
 
-// roadsTaken returns a Proof: the operations by road since the measurement began.
-func roadsTaken(e *ringfile.Engine) func() string {
-	before := e.Stats()
-	return func() string {
-		s := e.Stats()
-		return fmt.Sprintf("cached %d, ring %d, blocking %d", s.Cached-before.Cached, s.Ring-before.Ring, s.Blocking-before.Blocking)
+// ringSide makes a side whose proof is the operations of its runs, by road.
+func ringSide(e *ringfile.Engine, name string, prepare func() error, run func() (int, error)) measure.Side {
+	var cached, ring, blocking uint64
+	return measure.Side{Name: name, Prepare: prepare,
+		Run: func() (int, error) {
+			before := e.Stats()
+			n, err := run()
+			s := e.Stats()
+			cached += s.Cached - before.Cached
+			ring += s.Ring - before.Ring
+			blocking += s.Blocking - before.Blocking
+			return n, err
+		},
+		Proof: func() string { return fmt.Sprintf("cached %d, ring %d, blocking %d", cached, ring, blocking) },
 	}
 }
 
@@ -123,7 +131,7 @@ func TestMeasureStream(t *testing.T) {
 	} {
 		measure.Compare(t, c.cell+" (op: 1 MiB)",
 			measure.Side{Name: "bufio over os.File, 256 KiB", Prepare: c.prepare, Run: osRead(c.flag, c.os)},
-			measure.Side{Name: "Reader", Prepare: c.prepare, Run: ringRead(c.flag, ringfile.StreamConfig{}), Proof: roadsTaken(e)},
+			ringSide(e, "Reader", c.prepare, ringRead(c.flag, ringfile.StreamConfig{})),
 		)
 	}
 
@@ -154,7 +162,7 @@ func TestMeasureStream(t *testing.T) {
 				}
 				return measureStreamSize >> 20, err
 			}},
-			measure.Side{Name: "Writer", Prepare: remove, Proof: roadsTaken(e), Run: func() (int, error) {
+			ringSide(e, "Writer", remove, func() (int, error) {
 				f, err := e.OpenFile(name, flag, 0o644)
 				if err != nil {
 					return 0, err
@@ -168,7 +176,7 @@ func TestMeasureStream(t *testing.T) {
 					return 0, err
 				}
 				return measureStreamSize >> 20, f.Sync()
-			}},
+			}),
 		)
 		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, pattern) {
 			t.Fatalf("%s: the file is wrong: %d bytes, %v", c.cell, len(got), err)
