@@ -24,6 +24,7 @@ type volume struct {
 	nowait atomic.Uint32 // an ability: whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
 	memory atomic.Uint32 // an ability: whether it has no device, so that a sync has nothing to wait for
 	polled atomic.Uint32 // an ability: whether its device has poll queues; asked by engines that poll
+	clones atomic.Uint32 // an ability: whether files can share blocks (FICLONE); unknown or no
 }
 
 // ability is what one asks oneself of a file system.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -51,6 +52,22 @@ func (c *console) show(bar *progress, width func() int) {
 			wait.Reset(barPeriod)
 		}
 	})
+}
+
+// showFor shows the bar for work on the files and trees named, if stderr is a terminal, and finds
+// out meanwhile how much there is to do.
+func (c *console) showFor(ctx context.Context, bar *progress, stderr io.Writer, names []string) {
+	fd, ok := terminal(stderr)
+	if !ok {
+		return
+	}
+	go func() {
+		bar.totalKnown.Store(measure(ctx, names, func(files, bytes int64) {
+			bar.totalFiles.Add(files)
+			bar.totalBytes.Add(bytes)
+		}))
+	}()
+	c.show(bar, func() int { return terminalWidth(fd) })
 }
 
 // hide takes the bar off the screen for good.

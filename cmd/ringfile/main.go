@@ -1,6 +1,6 @@
-// Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files and
-// trees as fast as the disk and the processors allow, says whether io_uring works here, and measures
-// whether it pays.
+// Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files
+// and trees and copies them as fast as the disk and the processors allow, says whether io_uring
+// works here, and measures whether it pays.
 //
 // Run "ringfile help" for its usage.
 package main
@@ -26,6 +26,7 @@ const usage = `Usage: ringfile <command> [flags] [arguments]
 
 Commands:
   sum      print SHA-256 sums of files and directory trees, as sha256sum does
+  cp       copy files and directory trees, as cp -r does
   probe    say whether io_uring is usable here, and what it can do
   bench    measure os.File and ringfile on this machine
   version  print the version of this program
@@ -52,6 +53,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch command, rest := args[0], args[1:]; command {
 	case "sum":
 		return runSum(ctx, rest, stdin, stdout, stderr)
+	case "cp":
+		return runCp(ctx, rest, stdout, stderr)
 	case "probe":
 		return runProbe(rest, stdout, stderr)
 	case "bench":
@@ -73,7 +76,7 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case len(args) == 0:
 		io.WriteString(stdout, usage)
 		return 0
-	case args[0] == "sum" || args[0] == "probe" || args[0] == "bench":
+	case args[0] == "sum" || args[0] == "cp" || args[0] == "probe" || args[0] == "bench":
 		return run(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
 	case args[0] == "version" || args[0] == "help":
 		io.WriteString(stdout, usage)

@@ -192,14 +192,8 @@ func (s *summer) run(ctx context.Context, stderr io.Writer) int {
 	s.bar.start = time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if fd, ok := terminal(stderr); ok && !s.flags.quiet {
-		go func() {
-			s.bar.totalKnown.Store(measure(ctx, s.flags.names, func(files, bytes int64) {
-				s.bar.totalFiles.Add(files)
-				s.bar.totalBytes.Add(bytes)
-			}))
-		}()
-		s.console.show(&s.bar, func() int { return terminalWidth(fd) })
+	if !s.flags.quiet {
+		s.console.showFor(ctx, &s.bar, stderr, s.flags.names)
 	}
 
 	hashed := make(chan struct{})
@@ -273,7 +267,8 @@ func (s *summer) produce(ctx context.Context) {
 }
 
 // print prints the lines and errors in the order of the walk, each as soon as those before it have
-// been printed or a moment later. complete is false if ctx ended that early. The error is that of the output.
+// been printed or a moment later. complete is false if ctx ended that early. The error is that of
+// the output.
 func (s *summer) print(ctx context.Context) (complete bool, err error) {
 	var line []byte
 	for {
@@ -338,14 +333,19 @@ func (s *summer) summary(interrupted bool, elapsed time.Duration) string {
 	if n := s.skipped.Load(); n > 0 {
 		fmt.Fprintf(&b, ", %d skipped", n)
 	}
-	rate := float64(bytes) / max(elapsed.Seconds(), 1e-9) / 1e9
-	fmt.Fprintf(&b, ", %s in %.2f s, %.2f GB/s", byteCount(bytes), elapsed.Seconds(), rate)
-
-	stats := s.engine.Stats()
-	fmt.Fprintf(&b, ", %s (cached %d, ring %d, blocking %d", s.engine.Backend(), stats.Cached, stats.Ring, stats.Blocking)
+	b.WriteString(ratesAndRoads(bytes, elapsed, s.engine))
 	if s.flags.direct {
 		fmt.Fprintf(&b, "; O_DIRECT for %s", plural(s.direct.Load(), "file"))
 	}
 	b.WriteByte(')')
 	return b.String()
+}
+
+// ratesAndRoads says how many bytes were moved in which time, and on which road. The parenthesis
+// stays open for more.
+func ratesAndRoads(bytes int64, elapsed time.Duration, e *ringfile.Engine) string {
+	rate := float64(bytes) / max(elapsed.Seconds(), 1e-9) / 1e9
+	s := e.Stats()
+	return fmt.Sprintf(", %s in %.2f s, %.2f GB/s, %s (cached %d, ring %d, blocking %d", byteCount(bytes),
+		elapsed.Seconds(), rate, e.Backend(), s.Cached, s.Ring, s.Blocking)
 }

@@ -147,15 +147,7 @@ func TestSumUnreadable(t *testing.T) {
 
 	cmd := child(t, "", "sum", "-q", "tree")
 	cmd.Dir = dir
-	if os.Getuid() == 0 {
-		// nobody must reach the program.
-		cmd.Path = filepath.Join(dir, "program")
-		if out, err := exec.Command("cp", cmd.Args[0], cmd.Path).CombinedOutput(); err != nil {
-			t.Fatal(err, string(out))
-		}
-		os.Chmod(cmd.Path, 0o755)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
+	asNobody(t, cmd)
 	got := runChild(t, cmd)
 	want := string(appendLine(nil, sha256.Sum256([]byte("tree/a")), "tree/a")) +
 		string(appendLine(nil, sha256.Sum256([]byte("tree/z")), "tree/z"))
@@ -168,6 +160,22 @@ func TestSumUnreadable(t *testing.T) {
 	if got.status != exitFailed {
 		t.Errorf("status: got %d, want 1", got.status)
 	}
+}
+
+// asNobody has cmd, which is this program, run as nobody in its directory, unless this is no root
+// anyway.
+func asNobody(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	// nobody must reach the program.
+	cmd.Path = filepath.Join(cmd.Dir, "program")
+	if out, err := exec.Command("cp", cmd.Args[0], cmd.Path).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	os.Chmod(cmd.Path, 0o755)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }
 
 // TestSumRoads runs the program with io_uring, without it by choice, and where it is refused.

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestCpMatchesDiff copies the sources of Go and has diff and cmp look for differences.
+func TestCpMatchesDiff(t *testing.T) {
+	src := filepath.Join(runtime.GOROOT(), "src")
+	if testing.Short() {
+		src = filepath.Join(src, "net")
+	}
+	if _, err := os.Stat(src); err != nil {
+		t.Skip(err)
+	}
+	dst := filepath.Join(t.TempDir(), "copy")
+	got := runChild(t, child(t, "", "cp", src, dst))
+	if got.status != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	if out, err := exec.Command("diff", "-r", "--no-dereference", src, dst).CombinedOutput(); err != nil {
+		t.Errorf("diff: %v: %s", err, out)
+	}
+	sameTree(t, dst, src)
+
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"-q", "--direct"} {
+		one := filepath.Join(t.TempDir(), "one")
+		if got := runHere(t, "", "cp", flag, exe, one); got.status != 0 {
+			t.Errorf("got %+v", got)
+		}
+		if out, err := exec.Command("cmp", exe, one).CombinedOutput(); err != nil {
+			t.Errorf("cmp: %v: %s", err, out)
+		}
+	}
+}
+
+// TestCpOddFiles has what is not copied, and links in the way.
+func TestCpOddFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll("tree/dir", 0o755))
+	must(os.MkdirAll("to/tree", 0o755))
+	must(unix.Mkfifo("tree/pipe", 0o644))
+	l, err := net.Listen("unix", "tree/socket")
+	must(err)
+	defer l.Close()
+	must(os.WriteFile("tree/file", []byte("file"), 0o644))
+	must(os.Link("tree/file", "tree/hard"))
+	must(os.WriteFile("precious", []byte("precious"), 0o644))
+	must(os.Mkdir("elsewhere", 0o755))
+	must(os.Symlink("../../precious", "to/tree/file"))
+	must(os.Symlink("../../elsewhere", "to/tree/dir"))
+	must(os.Symlink("file", "tree/link"))
+	must(os.WriteFile("to/tree/link", []byte("a file"), 0o644))
+
+	got := runHere(t, "", "cp", "-q", "-j1", "tree", "/dev/null", "to")
+	want := "ringfile cp: cannot overwrite non-directory 'to/tree/dir' with directory 'tree/dir'\n" +
+		"ringfile cp: 'tree/pipe' is a FIFO: not copied\n" +
+		"ringfile cp: 'tree/socket' is a socket: not copied\n" +
+		"ringfile cp: '/dev/null' is a device: not copied\n"
+	if got.stderr != want || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	for name, want := range map[string]string{"precious": "precious", "to/tree/file": "file", "to/tree/hard": "file", "to/tree/link": "file"} {
+		if got, err := os.ReadFile(name); string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]fs.FileMode{"to/tree/file": 0, "to/tree/link": fs.ModeSymlink, "to/tree/dir": fs.ModeSymlink} {
+		if st, err := os.Lstat(name); err != nil || st.Mode().Type() != want {
+			t.Errorf("%s: %v, %v", name, st, err)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat("to/tree/hard", &st); err != nil || st.Nlink != 1 {
+		t.Errorf("to/tree/hard has %d links, %v", st.Nlink, err)
+	}
+
+	// A symbolic link that is named is copied as such, and not onto what it leads to.
+	if got := runHere(t, "", "cp", "-q", "tree/link", "new"); got != (result{}) {
+		t.Errorf("got %+v", got)
+	}
+	if text, err := os.Readlink("new"); text != "file" {
+		t.Errorf("new leads to %q, %v", text, err)
+	}
+	got = runHere(t, "", "cp", "-q", "tree/link", "tree/file")
+	if got.stderr != "ringfile cp: 'tree/link' and 'tree/file' are the same file\n" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestCpMerge copies two trees with files of the same names into one directory: the last one wins.
+func TestCpMerge(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, side := range []string{"a", "b"} {
+		for _, name := range []string{"x", "y", "z"} {
+			os.MkdirAll(side+"/d", 0o755)
+			if err := os.WriteFile(side+"/d/"+name, []byte(strings.Repeat(side, 300_000)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	os.Mkdir("to", 0o755)
+	if got := runHere(t, "", "cp", "-q", "a/d", "b/d", "to"); got != (result{}) {
+		t.Errorf("got %+v", got)
+	}
+	sameTree(t, "to/d", "b/d")
+}
+
+// TestCpUnreadable runs as nobody, as root may read everything.
+func TestCpUnreadable(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ringfile-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	os.MkdirAll(filepath.Join(dir, "tree/closed"), 0o755)
+	for _, f := range []string{"tree/a", "tree/closed/x", "tree/secret", "tree/z"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte(f), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Chmod(filepath.Join(dir, "tree/secret"), 0)
+	os.Chmod(filepath.Join(dir, "tree/closed"), 0)
+	os.Chmod(dir, 0o777)
+	t.Cleanup(func() { os.Chmod(filepath.Join(dir, "tree/closed"), 0o755) })
+	cmd := child(t, "", "cp", "-q", "-j1", "tree", "copy")
+	cmd.Dir = dir
+	asNobody(t, cmd)
+	got := runChild(t, cmd)
+	want := "ringfile cp: cannot access 'tree/closed': Permission denied\n" +
+		"ringfile cp: cannot open 'tree/secret' for reading: Permission denied\n"
+	if got.stderr != want || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	for _, name := range []string{"a", "z"} {
+		if data, err := os.ReadFile(filepath.Join(dir, "copy", name)); string(data) != "tree/"+name {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "copy/secret")); err == nil {
+		t.Error("copy/secret has been left behind")
+	}
+}
+
+// TestCpSignal interrupts a program in the middle of large files: it ends by itself, and each file
+// that is there is complete.
+func TestCpSignal(t *testing.T) {
+	dir := t.TempDir()
+	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
+	os.Mkdir(src, 0o755)
+	const size = 24 << 20
+	data := randomBytes(size)
+	for _, name := range strings.Fields("a b c d e f g h") {
+		if err := os.WriteFile(filepath.Join(src, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := child(t, "", "cp", "-j2", src, dst)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for { // until it works
+		if _, err := os.Stat(filepath.Join(dst, "a")); err == nil || cmd.ProcessState != nil {
+			break
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	switch status := cmd.ProcessState.ExitCode(); status {
+	case 0:
+		t.Log("it was done before the signal")
+	case exitInterrupted:
+		if !strings.HasPrefix(stderr.String(), "ringfile cp: interrupted: ") {
+			t.Errorf("stderr: %q", stderr.String())
+		}
+	default:
+		t.Errorf("status %d, %q", status, stderr.String())
+	}
+	entries, err := os.ReadDir(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if got, err := os.ReadFile(filepath.Join(dst, e.Name())); err != nil || string(got) != string(data) {
+			t.Errorf("%s: %d bytes of %d, %v", e.Name(), len(got), size, err)
+		}
+	}
+}

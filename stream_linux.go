@@ -1,0 +1,26 @@
+package ringfile
+
+import "golang.org/x/sys/unix"
+
+// withoutDirect calls do while O_DIRECT is off for the descriptor of f. Other transfers on f go
+// through the page cache in that time, with the same results. One at a time.
+func (f *File) withoutDirect(do func() error) error {
+	if err := f.begin("write"); err != nil {
+		return err
+	}
+	defer f.end()
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFL, 0)
+	if err != nil {
+		return f.wrap("fcntl", err)
+	}
+	if _, err := unix.FcntlInt(uintptr(f.fd), unix.F_SETFL, flags&^unix.O_DIRECT); err != nil {
+		return f.wrap("fcntl", err)
+	}
+	err = do()
+	if _, err1 := unix.FcntlInt(uintptr(f.fd), unix.F_SETFL, flags|unix.O_DIRECT); err1 != nil && err == nil {
+		err = f.wrap("fcntl", err1)
+	}
+	return err
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package ringfile
+
+func (f *File) withoutDirect(do func() error) error { return do() }
