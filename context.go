@@ -298,6 +298,7 @@ func (f *File) ownedRing(u *until, r *ring, req *request, op *operation, b *boun
 	errno, why := req.errno, cause(req.cause.Load())
 	r.release(req)
 	if why == notCancelled && blockingRoadHelps(errno) {
+		f.engine.stats.refused.add(1)
 		return f.ownedBlocking(u, op, n, b, word)
 	}
 	return n, false, f.outcome(op.code, word, n, f.due(op), errno, why, nil)

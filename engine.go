@@ -3,6 +3,7 @@ package ringfile
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -73,6 +74,10 @@ type Config struct {
 	// BlockingLimit is how many goroutines are in a blocking system call at once; under pressure
 	// of calls that do not end the bound rises to four times that. Zero: 256.
 	BlockingLimit int
+
+	// Logger, if not nil, is told once, at level Info, that the engine works without io_uring, and
+	// why. Nothing else is logged.
+	Logger *slog.Logger
 
 	// CloseTimeout is how long Close waits for the kernel to return requests. Zero: 10 seconds.
 	CloseTimeout time.Duration
@@ -154,6 +159,9 @@ func New(c Config) (*Engine, error) {
 		e.reason = e.openRings()
 		if e.reason != nil && c.Backend == BackendURing {
 			return nil, e.reason
+		}
+		if e.reason != nil && c.Logger != nil {
+			c.Logger.Info("ringfile works without io_uring", "op", e.reason.Op, "err", e.reason.Err, "hint", e.reason.Hint)
 		}
 	}
 	limit := c.BlockingLimit
@@ -274,6 +282,8 @@ func (e *Engine) run(op *operation, n int) (_ int, errno syscall.Errno, why caus
 		return n, 0, notCancelled, false
 	}
 	r = r.orSolo()
+	region := startRegion("ringfile.ring")
+	defer endRegion(region)
 	req, lead := r.start(op, n, nil, true, nil, nil)
 	if req == nil {
 		return n, 0, notCancelled, false

@@ -302,6 +302,7 @@ func (f *File) perform(op *operation, word string) (int, error) {
 			}
 			road = roadBlocking
 		} else if why == notCancelled && blockingRoadHelps(errno) {
+			f.engine.stats.refused.add(1)
 			road = roadBlocking
 		} else {
 			return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
@@ -357,12 +358,26 @@ func (f *File) movePosition(op *operation, pos int64) error {
 
 // block carries op out in this goroutine, behind the first n bytes, with its thread.
 func (f *File) block(op *operation, n int, word string) (int, error) {
-	f.engine.stats.blocking.add(1)
 	if f.class == classDisk {
 		f.engine.blocking.acquire()
 		defer f.engine.blocking.release()
 	}
-	return f.blockingCall(op, n, word)
+	return f.blockCounted(op, n, word)
+}
+
+// blockCounted is blockingCall for a caller that has its place, counted.
+func (f *File) blockCounted(op *operation, n int, word string) (int, error) {
+	stats := &f.engine.stats
+	stats.blocking.add(1)
+	region := startRegion("ringfile.blocking")
+	stamp := stats.stamps.begin()
+	m, err := f.blockingCall(op, n, word)
+	stats.stamps.end(stamp)
+	endRegion(region)
+	if m > n {
+		stats.blockingBytes.add(uint64(m - n))
+	}
+	return m, err
 }
 
 // blockUnless is block for an operation that may be given up while it waits for its place, by stop,
@@ -382,8 +397,7 @@ func (f *File) blockUnless(op *operation, n int, word string, stop, late <-chan 
 	case f.engine.closed.Load():
 		return n, byEngineClose, nil
 	}
-	f.engine.stats.blocking.add(1)
-	n, err := f.blockingCall(op, n, word)
+	n, err := f.blockCounted(op, n, word)
 	return n, notCancelled, err
 }
 

@@ -101,6 +101,7 @@ type request struct {
 	done  chan struct{} // one element: the completion, for the caller that started the request
 	n     int           // bytes moved so far
 	total int           // operation.want
+	began int64         // clock when it was started; guarded by ring.mu
 	errno syscall.Errno // of the transfer that failed
 	iovs  []iovec       // what the kernel reads of vec; kept for reuse
 
@@ -136,6 +137,7 @@ func (req *request) settle(res int32) (again bool) {
 		}
 		req.annotate(int(res))
 		req.n += int(res)
+		req.ring.stats.bytes.Add(uint64(res))
 		req.tries = 0
 		if req.n == req.total || req.once {
 			return false
@@ -284,6 +286,7 @@ func (f *Future[T]) cancelled() bool {
 // fulfil takes the outcome from the reaper, or from the goroutine on the blocking road.
 func (f *Future[T]) fulfil(n int, errno syscall.Errno, why cause) {
 	if blockingRoadHelps(errno) && why == notCancelled {
+		f.op.file.engine.stats.refused.add(1)
 		f.mu.Lock()
 		f.req = nil
 		f.mu.Unlock()

@@ -38,12 +38,13 @@ const idCancel uint64 = 1
 // The completion queue belongs to whoever watches: the reaper or a caller that leads, one at a
 // time, as the stance says. mu is not held during system calls.
 type ring struct {
-	engine *Engine
-	u      *uring.Ring
-	slab   slab
-	solos  []*ring      // small rings for callers that need not share this one
-	crowd  atomic.Int32 // requests to go until solos are used again
-	alone  atomic.Int32 // writes that are admitted by enterAlone
+	engine  *Engine
+	u       *uring.Ring
+	slab    slab
+	solos   []*ring      // small rings for callers that need not share this one
+	workers int          // bound on kernel workers, 0 if it is the kernel's own
+	crowd   atomic.Int32 // requests to go until solos are used again
+	alone   atomic.Int32 // writes that are admitted by enterAlone
 
 	mu      sync.Mutex // the submission side:
 	stance  stance
@@ -113,6 +114,7 @@ func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <
 	req.operation = *op
 	req.total = op.want()
 	req.n, req.errno, req.tries = n, 0, 0
+	req.began = clock()
 	req.cause.Store(uint32(notCancelled))
 	req.promise = p
 	if p != nil {
@@ -323,6 +325,7 @@ func (r *ring) quiet() bool {
 // apart from io_uring_enter it never blocks.
 func (r *ring) reaper() {
 	defer close(r.stopped)
+	labelGoroutine("reaper")
 	<-r.wake
 	for {
 		r.mu.Lock()
@@ -373,6 +376,7 @@ func (r *ring) enter(minComplete uint32) {
 		}
 		n, err := r.u.Enter(queued, minComplete, flags)
 		r.engine.stats.enters.add(1)
+		r.stats.submitted(n)
 		switch err {
 		case nil:
 			// A count below queued: somebody else submitted them, or the kernel stopped early

@@ -38,12 +38,16 @@ func (e *Engine) openRing(depth int) (*ring, *UnavailableError) {
 	e.probe = probe
 	// Kernel threads are bounded like our own. Before Linux 5.15 they cannot be; then the kernel's
 	// own bound holds, four for each processor.
-	u.RegisterIOWQMaxWorkers(uint32(e.config.Workers), uint32(e.config.Workers))
+	workers := e.config.Workers
+	if _, _, err := u.RegisterIOWQMaxWorkers(uint32(workers), uint32(workers)); err != nil {
+		workers = 0
+	}
 	r, err := newRing(e, u, slots)
 	if err != nil {
 		u.Close()
 		return nil, unavailable("slab", err, systemFacts{})
 	}
+	r.workers = workers
 	e.rings = append(e.rings, r)
 	return r, nil
 }

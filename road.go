@@ -59,6 +59,18 @@ func (v *volumes) of(dev uint64) *volume {
 	return vol
 }
 
+// withoutNowait returns how many volumes are known not to know RWF_NOWAIT.
+func (v *volumes) withoutNowait() (n int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, vol := range v.known {
+		if vol.nowait.Load() == no {
+			n++
+		}
+	}
+	return n
+}
+
 // onDisk reports whether calls on the file can wait for a device.
 func (f *File) onDisk() bool { return f.class == classDisk }
 

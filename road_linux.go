@@ -64,7 +64,7 @@ func (f *File) readHot(p []byte, off int64) bool {
 	if errno != 0 || n != len(p) {
 		return false
 	}
-	f.engine.stats.cached.add(1)
+	f.engine.stats.cached.add(n)
 	return true
 }
 
@@ -88,6 +88,8 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 		case errno == syscall.EAGAIN:
 			if n == 0 {
 				f.misses.Store(max(misses+1, 1))
+			} else {
+				f.engine.stats.cached.add(n)
 			}
 			return n, 0, f.missRoad(total - n)
 		case errno == syscall.EOPNOTSUPP, errno == syscall.ENOSYS:
@@ -105,7 +107,7 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 			if f.volume.nowait.Load() == unknown {
 				f.volume.nowait.Store(yes)
 			}
-			f.engine.stats.cached.add(1)
+			f.engine.stats.cached.add(n)
 			return n, 0, roadDone
 		}
 	}
@@ -167,6 +169,7 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 		f.volume.nowait.Store(yes)
 		if errno == 0 && (n == 0 || n == len(op.buf) || op.once) {
 			f.engine.stats.blocking.add(1) // it has waited for the device, in this thread
+			f.engine.stats.blockingBytes.add(uint64(n))
 			return n, 0, roadDone
 		}
 		return n, 0, roadRing

@@ -1,0 +1,59 @@
+// Package metrics lists what the counts of an engine are called in monitoring systems. The modules
+// below metrics/ turn the list into the types of their clients.
+package metrics
+
+import "github.com/ringfile/ringfile"
+
+// Metric is one number of ringfile.Stats. Several of the same name differ in Road.
+type Metric struct {
+	Name    string // words with underscores between them, unit last, without prefix and "_total"
+	Unit    string // "By" for bytes, "s" for seconds, "{thing}" otherwise, as UCUM has it
+	Help    string
+	Counter bool   // only ever grows
+	Road    string // cached, ring, blocking; empty for what has none
+	Value   func(s *ringfile.Stats) float64
+}
+
+// Roads are the values of the label "road".
+var Roads = []string{"cached", "ring", "blocking"}
+
+// All is the list, metrics of one name next to each other.
+var All = []Metric{
+	{"operations", "{operation}", opsHelp, true, "cached", func(s *ringfile.Stats) float64 { return float64(s.Cached) }},
+	{"operations", "{operation}", opsHelp, true, "ring", func(s *ringfile.Stats) float64 { return float64(s.Ring) }},
+	{"operations", "{operation}", opsHelp, true, "blocking", func(s *ringfile.Stats) float64 { return float64(s.Blocking) }},
+	{"bytes", "By", bytesHelp, true, "cached", func(s *ringfile.Stats) float64 { return float64(s.CachedBytes) }},
+	{"bytes", "By", bytesHelp, true, "ring", func(s *ringfile.Stats) float64 { return float64(s.RingBytes) }},
+	{"bytes", "By", bytesHelp, true, "blocking", func(s *ringfile.Stats) float64 { return float64(s.BlockingBytes) }},
+	{"refused", "{operation}", "Operations that a ring refused and a system call carried out.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Refused) }},
+	{"enters", "{call}", "Calls of io_uring_enter.", true, "", func(s *ringfile.Stats) float64 { return float64(s.Enters) }},
+	{"submissions", "{request}", "Requests submitted to rings, cancellations included.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Submissions) }},
+	{"completions", "{request}", "Completions reaped from rings, cancellations included.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Completions) }},
+	{"restarts", "{request}", "Submissions repeated: short transfers, EINTR, EAGAIN.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Restarts) }},
+	{"cancels", "{request}", "Cancellations asked for.", true, "", func(s *ringfile.Stats) float64 { return float64(s.Cancels) }},
+	{"busy", "{call}", "Calls that io_uring_enter refused for the moment.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Busy) }},
+	{"slot_waits", "{operation}", "Operations that waited as all requests were in flight.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.SlotWaits) }},
+	{"strays", "{completion}", "Completions that belong to no request; should be zero.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Strays) }},
+	{"broken_rings", "{ring}", "Rings out of service as io_uring_enter failed for good; should be zero.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Broken) }},
+	{"in_flight", "{request}", "Requests with the kernel.", false, "", func(s *ringfile.Stats) float64 { return float64(s.InFlight) }},
+	{"blocking_calls", "{call}", "Goroutines in a blocking system call.", false, "",
+		func(s *ringfile.Stats) float64 { return float64(s.BlockingCalls) }},
+	{"oldest_in_flight_seconds", "s", "Age of the oldest operation with the kernel; grows while a disk hangs.", false, "",
+		func(s *ringfile.Stats) float64 { return s.OldestInFlight.Seconds() }},
+	{"rings", "{ring}", "Rings in service; zero means that io_uring is not used.", false, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Rings) }},
+	{"depth", "{request}", "Requests that can be in flight.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Depth) }},
+}
+
+const (
+	opsHelp   = "Operations by the road that they took."
+	bytesHelp = "Bytes read and written, by the road that they took."
+)

@@ -1,0 +1,181 @@
+package ringfile
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"runtime/trace"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringfile/ringfile/internal/testutil"
+)
+
+// TestStatsBytes moves known amounts on each road and finds them in the counts.
+func TestStatsBytes(t *testing.T) {
+	for _, b := range []Backend{BackendURing, BackendBlocking} {
+		t.Run(b.String(), func(t *testing.T) {
+			t.Setenv("RINGFILE_BACKEND", b.String())
+			e, err := New(Config{})
+			if err != nil {
+				t.Skip(err)
+			}
+			defer e.Close()
+			name := testutil.PatternFile(t, 1<<20)
+			f, err := e.OpenFile(name, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			buf := AlignedBuffer(8192, 4096)
+			for range 10 {
+				if _, err := f.ReadAt(buf, 0); err != nil { // just written: in the page cache
+					t.Fatal(err)
+				}
+			}
+			if _, err := f.WriteAt(buf, 4096); err != nil {
+				t.Fatal(err)
+			}
+			s := e.Stats()
+			if got := s.CachedBytes + s.RingBytes + s.BlockingBytes; got != 11*8192 {
+				t.Errorf("%d bytes in all, want %d: %+v", got, 11*8192, s)
+			}
+			if (s.Reason == "") != (b == BackendURing) {
+				t.Errorf("Reason = %q", s.Reason)
+			}
+			if s.OldestInFlight != 0 {
+				t.Errorf("OldestInFlight = %v with nothing in flight", s.OldestInFlight)
+			}
+			direct, err := e.OpenFile(name, os.O_RDWR|testDirect, 0)
+			if err != nil || b == BackendBlocking {
+				return
+			}
+			defer direct.Close()
+			for range 3 { // the first asks the file system for its abilities, in a system call
+				if _, err := direct.ReadAt(buf, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			was := s
+			s = e.Stats()
+			if got := s.RingBytes - was.RingBytes; got < 2*8192 {
+				t.Errorf("%d bytes through the ring, want %d at least", got, 2*8192)
+			}
+			var calls uint64
+			for _, n := range s.Batches {
+				calls += n
+			}
+			if s.Submissions < 2 || calls == 0 || calls > s.Enters || s.Batches[0] == 0 {
+				t.Errorf("%d submissions in batches %v, %d enters", s.Submissions, s.Batches, s.Enters)
+			}
+		})
+	}
+}
+
+// TestOldestInFlight has an operation on each road stay with the kernel, and sees its age.
+func TestOldestInFlight(t *testing.T) {
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	stamp := e.stats.stamps.begin()
+	time.Sleep(2 * time.Millisecond)
+	if age := e.Stats().OldestInFlight; age < 2*time.Millisecond {
+		t.Errorf("a blocking call is %v old, want 2ms at least", age)
+	}
+	e.stats.stamps.end(stamp)
+	if age := e.Stats().OldestInFlight; age != 0 {
+		t.Errorf("OldestInFlight = %v after the end", age)
+	}
+	if len(e.rings) == 0 {
+		return
+	}
+	r := e.rings[0]
+	r.mu.Lock()
+	req := r.free[len(r.free)-1]
+	req.began = clock()
+	req.phase.Store(uint32(submitted))
+	r.mu.Unlock()
+	r.inFlight.Add(1)
+	time.Sleep(2 * time.Millisecond)
+	if age := e.Stats().OldestInFlight; age < 2*time.Millisecond {
+		t.Errorf("a request is %v old, want 2ms at least", age)
+	}
+	req.phase.Store(uint32(idle))
+	r.inFlight.Add(-1)
+}
+
+// TestStamps begins more calls than there is room for.
+func TestStamps(t *testing.T) {
+	var s stamps
+	for range 1000 {
+		s.end(s.begin())
+	}
+	if now := clock(); s.oldest(now) != now {
+		t.Error("a call that has ended is left")
+	}
+	for range 1000 {
+		s.begin()
+	}
+	if p := s.begin(); p != nil {
+		t.Error("a stamp beyond the room that there is")
+	}
+	s.end(nil)
+}
+
+// TestFallbackLogged makes engines with and without io_uring, and counts lines.
+func TestFallbackLogged(t *testing.T) {
+	var out bytes.Buffer
+	e, err := New(Config{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	lines := strings.Count(out.String(), "\n")
+	if fallen := e.reason != nil; fallen && lines != 1 || !fallen && lines != 0 {
+		t.Errorf("io_uring: %v; logged: %q", e.Available(), out.String())
+	}
+}
+
+// TestTraceRegions records a trace and finds the package's regions in it.
+func TestTraceRegions(t *testing.T) {
+	if trace.IsEnabled() {
+		t.Skip("go test -trace has the recorder")
+	}
+	var out bytes.Buffer
+	if err := trace.Start(&out); err != nil {
+		t.Skip(err)
+	}
+	f, err := OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDWR|testDirect, 0)
+	if err == nil {
+		defer f.Close()
+		buf := AlignedBuffer(4096, 4096)
+		for i := range 8 {
+			if _, err := f.ReadAt(buf, int64(i)*4096); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := f.Sync(); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.ReadAtContext(context.Background(), buf, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	trace.Stop()
+	if err != nil {
+		t.Skip(err)
+	}
+	want := []string{"ringfile.blocking"}
+	if Available() == nil {
+		want = append(want, "ringfile.ring")
+	}
+	for _, name := range want {
+		if !bytes.Contains(out.Bytes(), []byte(name)) {
+			t.Errorf("no region %s in the trace", name)
+		}
+	}
+}
