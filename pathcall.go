@@ -136,6 +136,7 @@ func (s FileSystem) onRing(e *Engine, p *pathCall) (n int, handled bool, err err
 	n, errno, why := req.n, req.errno, cause(req.cause.Load())
 	r.release(req)
 	if why == notCancelled && blockingRoadHelps(errno) {
+		e.stats.refused.add(1)
 		return 0, false, nil
 	}
 	return n, true, p.wrap(pathError(errno, why))
