@@ -569,3 +569,12 @@ func TestContextEndsBetweenSteps(t *testing.T) {
 		}
 	})
 }
+
+// TestStatAllocations holds Stat without a context to what os.Stat allocates.
+func TestStatAllocations(t *testing.T) {
+	name := testutil.PatternFile(t, 1)
+	want := testing.AllocsPerRun(100, func() { os.Stat(name) })
+	if got := testing.AllocsPerRun(100, func() { ringfile.Stat(name) }); got > want {
+		t.Errorf("Stat allocates %v times, os.Stat %v", got, want)
+	}
+}

@@ -86,7 +86,8 @@ func (s FileSystem) do(c call, block func() error) error {
 			return err
 		}
 	}
-	_, err = blockUntil(s.ctx, e, &c, func() (struct{}, error) { return struct{}{}, block() }, nil)
+	own := c // on the heap, which the calls without a context are spared
+	_, err = blockUntil(s.ctx, e, &own, func() (struct{}, error) { return struct{}{}, block() }, nil)
 	return err
 }
 
@@ -101,7 +102,8 @@ func value[T any](s FileSystem, c call, block func() (T, error), drop func(T)) (
 		defer e.blocking.release()
 		return block()
 	}
-	return blockUntil(s.ctx, e, &c, block, drop)
+	own := c
+	return blockUntil(s.ctx, e, &own, block, drop)
 }
 
 // offers reports whether there are rings and they know op.
