@@ -43,6 +43,12 @@
 // The Start methods of File start an operation and return a [Future], to be awaited later, by
 // several goroutines if need be, or selected on.
 //
+// # File-system calls
+//
+// [Stat], [Mkdir], [Rename] and so on are called and behave as in package os. [FileSystem] has them
+// too, for an engine and for calls that a context can end; [DirFS] makes an fs.FS of a directory, and
+// [WalkDir] walks a tree as filepath.WalkDir does, reading ahead. See docs/filesystem.md.
+//
 // # Ownership of buffers
 //
 // A buffer that is passed to a method that waits is the caller's again when the method returns,

@@ -72,15 +72,16 @@ func (s FileSystem) stat(c call, block func(string) (fs.FileInfo, error)) (fs.Fi
 		defer e.blocking.release()
 		return block(c.name)
 	}
+	own := c // on the heap, which the calls without a context are spared
 	if e.offers(c.op) {
-		p := &pathCall{call: c, dir: atCwd}
+		p := &pathCall{call: own, dir: atCwd}
 		if _, handled, err := s.onRing(e, p); err != nil {
 			return nil, err
 		} else if handled {
 			return p.info(), nil
 		}
 	}
-	return blockUntil(s.ctx, e, &c, func() (fs.FileInfo, error) { return block(c.name) }, nil)
+	return blockUntil(s.ctx, e, &own, func() (fs.FileInfo, error) { return block(own.name) }, nil)
 }
 
 // Mkdir makes a directory with the mode perm before umask. See mkdir(2).

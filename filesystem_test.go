@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -524,4 +525,56 @@ func TestFileSystemEngineClosed(t *testing.T) {
 			t.Errorf("WalkDir: %v", err)
 		}
 	})
+}
+
+// tiring is a context that ends when it has been asked a number of times.
+type tiring struct {
+	context.Context
+	left atomic.Int32
+}
+
+func (c *tiring) Done() <-chan struct{} { return make(chan struct{}) }
+func (c *tiring) Value(any) any         { return nil }
+func (c *tiring) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestContextEndsBetweenSteps has contexts end before each step of the calls that have several: the
+// error is the context's, not that of a step that was to be followed by another.
+func TestContextEndsBetweenSteps(t *testing.T) {
+	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+		for what, call := range map[string]func(s ringfile.FileSystem, dir string) error{
+			"Remove":    func(s ringfile.FileSystem, dir string) error { return s.Remove(dir + "/dir") },
+			"MkdirAll":  func(s ringfile.FileSystem, dir string) error { return s.MkdirAll(dir+"/x/y/z", 0o700) },
+			"Rename":    func(s ringfile.FileSystem, dir string) error { return s.Rename(dir+"/file", dir+"/x") },
+			"RemoveAll": func(s ringfile.FileSystem, dir string) error { return s.RemoveAll(dir + "/full") },
+		} {
+			for steps := int32(0); ; steps++ {
+				ctx := &tiring{Context: context.Background()}
+				ctx.left.Store(steps)
+				err := call(e.FileSystem().WithContext(ctx), hazardTree(t))
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("%s, ended after %d questions: %v", what, steps, err)
+				}
+				if steps == 100 {
+					t.Fatalf("%s does not succeed", what)
+				}
+			}
+		}
+	})
+}
+
+// TestStatAllocations holds Stat without a context to what os.Stat allocates.
+func TestStatAllocations(t *testing.T) {
+	name := testutil.PatternFile(t, 1)
+	want := testing.AllocsPerRun(100, func() { os.Stat(name) })
+	if got := testing.AllocsPerRun(100, func() { ringfile.Stat(name) }); got > want {
+		t.Errorf("Stat allocates %v times, os.Stat %v", got, want)
+	}
 }

@@ -36,10 +36,15 @@ func (s FileSystem) mkdirAll(path string, perm fs.FileMode) error {
 		}
 	}
 	err := s.Mkdir(path, perm)
-	if err != nil && s.ctx.Err() == nil {
-		if st, err1 := s.Lstat(path); err1 == nil && st.IsDir() {
-			return nil // somebody else has made it
-		}
+	if err == nil {
+		return nil
+	}
+	st, err1 := s.Lstat(path)
+	switch {
+	case err1 == nil && st.IsDir():
+		return nil // somebody else has made it
+	case s.ctx.Err() != nil:
+		return &fs.PathError{Op: "mkdir", Path: path, Err: context.Cause(s.ctx)}
 	}
 	return err
 }
@@ -56,9 +61,8 @@ func (s FileSystem) remove(name string) error {
 		c.op = uring.OpNop
 		return s.do(c, block)
 	}
-	err = s.do(c, block)
-	if err == nil || s.ctx.Err() != nil {
-		return err
+	if err = s.do(c, block); err == nil {
+		return nil
 	}
 	c.flags = atRemoveDir
 	if err1 := s.do(c, block); err1 == nil || !errors.Is(err1, syscall.ENOTDIR) {

@@ -86,7 +86,8 @@ func (s FileSystem) do(c call, block func() error) error {
 			return err
 		}
 	}
-	_, err = blockUntil(s.ctx, e, &c, func() (struct{}, error) { return struct{}{}, block() }, nil)
+	own := c // on the heap, which the calls without a context are spared
+	_, err = blockUntil(s.ctx, e, &own, func() (struct{}, error) { return struct{}{}, block() }, nil)
 	return err
 }
 
@@ -101,7 +102,8 @@ func value[T any](s FileSystem, c call, block func() (T, error), drop func(T)) (
 		defer e.blocking.release()
 		return block()
 	}
-	return blockUntil(s.ctx, e, &c, block, drop)
+	own := c
+	return blockUntil(s.ctx, e, &own, block, drop)
 }
 
 // offers reports whether there are rings that know op. Those that poll devices know transfers only.
@@ -136,6 +138,7 @@ func (s FileSystem) onRing(e *Engine, p *pathCall) (n int, handled bool, err err
 	n, errno, why := req.n, req.errno, cause(req.cause.Load())
 	r.release(req)
 	if why == notCancelled && blockingRoadHelps(errno) {
+		e.stats.refused.add(1)
 		return 0, false, nil
 	}
 	return n, true, p.wrap(pathError(errno, why))
