@@ -131,7 +131,9 @@ func (req *request) settle(res int32) (again bool) {
 	moves := req.code.reads() || req.code.writes()
 	switch {
 	case res >= 0 && !moves:
-		req.n = int(res)
+		if req.code == opPath {
+			req.n = int(res) // some of these have a result
+		}
 		return false
 	case res > 0:
 		if int(res) > req.total-req.n {

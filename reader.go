@@ -163,9 +163,25 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-// fillDirect is fill for a file with O_DIRECT: it starts the requests that may be in flight, and
-// waits for the oldest.
+// fillDirect is fill for a file with O_DIRECT.
 func (r *Reader) fillDirect() error {
+	err := r.landDirect()
+	// A file that grows while its end is read: the kernel refuses to go on in the middle of a block.
+	// What was read is right; the next request takes the block again.
+	for tries := 0; tries < maxTries && err == errGrown; tries++ {
+		err = r.landDirect()
+	}
+	if err == errGrown {
+		return r.file.wrap("read", syscall.EINVAL)
+	}
+	return err
+}
+
+var errGrown = errors.New("file has grown")
+
+// landDirect starts the requests that may be in flight and waits for the oldest. It may leave rest
+// empty only if it returns an error.
+func (r *Reader) landDirect() error {
 	r.recycle()
 	for r.flying.len() < r.depth && (r.flying.len() == 0 || r.next < r.end) {
 		buf := r.pool.Get()
@@ -177,13 +193,19 @@ func (r *Reader) fillDirect() error {
 		r.buf = fl.buf
 		r.rest = fl.buf[min(n, int(r.off-fl.off)):n]
 	}
-	if err != nil {
-		// What is in flight lies behind a gap.
-		r.abandon(left)
-		r.seek()
-		if len(r.rest) == 0 {
-			return err
-		}
+	if err == nil {
+		return nil
+	}
+	// What is in flight lies behind a gap.
+	r.abandon(left)
+	r.seek()
+	if n > 0 && int64(n)%r.align != 0 && errors.Is(err, syscall.EINVAL) {
+		err = errGrown
+	}
+	if len(r.rest) == 0 {
+		return err
+	}
+	if err != errGrown {
 		r.err = err
 	}
 	return nil
