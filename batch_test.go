@@ -389,7 +389,7 @@ func TestBatchCounts(t *testing.T) {
 		}
 		s := e.Stats()
 		ring, cached, enters := s.Ring-before.Ring, s.Cached-before.Cached, s.Enters-before.Enters
-		if flag == 0 && (cached != 128 || enters != 0) {
+		if flag == 0 && (cached != 128 && !ringfile.ReadsByCall(e) || enters != 0) {
 			t.Errorf("cached: %d served from the cache, %d enters", cached, enters)
 		}
 		if flag != 0 && (ring != 128 || enters > 100) {

@@ -195,7 +195,9 @@ func TestChainAllocates(t *testing.T) {
 	}
 	defer f.Close()
 	p := make([]byte, 8192)
-	if n := testing.AllocsPerRun(100, func() { e.ReadFileInto(f.Name(), p) }); n >= 1 {
+	// Without a table of files it opens and reads by calls.
+	table := e.chainRing() != nil && e.chainRing().whole.files
+	if n := testing.AllocsPerRun(100, func() { e.ReadFileInto(f.Name(), p) }); n >= 1 && table {
 		t.Errorf("ReadFileInto: %v allocations", n)
 	}
 	var c Chain

@@ -227,6 +227,9 @@ func TestCopyFilePermissions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(dir, "closed"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(program)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "RINGFILE_TEST_CHILD=copy")
@@ -249,7 +252,7 @@ func copyAsNobody() int {
 		{"copy of readonly", "readonly", nil},
 		{"copy of secret", "secret", os.ErrPermission},
 		{"readonly", "program.test", os.ErrPermission},
-		{"/new", "readonly", os.ErrPermission},
+		{"closed/new", "readonly", os.ErrPermission},
 	} {
 		for _, direct := range []bool{false, true} {
 			os.Remove("copy of readonly")

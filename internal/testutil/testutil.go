@@ -19,9 +19,9 @@ func StressTime(t testing.TB) time.Duration {
 	s := os.Getenv("RINGFILE_STRESS")
 	if s == "" {
 		if testing.Short() {
-			return 200 * time.Millisecond
+			return 100 * time.Millisecond
 		}
-		return time.Second
+		return 400 * time.Millisecond
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {

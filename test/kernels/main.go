@@ -25,7 +25,7 @@ import (
 var needed = []string{"6.1", "6.12", "newest"}
 
 func main() {
-	names := flag.String("kernels", "5.10,6.1,6.12,6.16,6.18,newest", "`series` to boot")
+	names := flag.String("kernels", "5.10,6.1,6.12,6.18,newest", "`series` to boot")
 	write := flag.Bool("write", false, "write the table to docs/kernels.md")
 	record := flag.Bool("record", false, "write what the kernels have to test/kernels/features")
 	flag.StringVar(&onlySteps, "steps", "", "run the steps whose name starts with this `word` only")
