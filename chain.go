@@ -53,9 +53,8 @@ type Chain struct {
 	inFlight  atomic.Int32  // links that are published
 	wake      chan struct{} // one element: none is any more
 
-	mu     sync.Mutex
-	reason error // of the cancellation
-	ring   *ring // where links are in flight
+	mu   sync.Mutex
+	ring *ring // where links are in flight
 }
 
 // link is one operation of a chain. Its address is the promise of its request.

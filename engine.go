@@ -290,7 +290,8 @@ func (e *Engine) Close() error {
 	e.fixed.end()
 	deadline := time.Now().Add(e.config.CloseTimeout)
 	left := 0
-	e.chainsMu.Lock() // nobody is making a ring now, nor will later
+	e.chainsMu.Lock() // nobody is making a ring now
+	e.chainless = true
 	e.chainsMu.Unlock()
 	for r := range e.everyRing {
 		r.refuse()

@@ -335,6 +335,10 @@ func (p *pair) step() (what, diff string) {
 			func(b []byte) (int, error) { return p.std.ReadAt(b, off) })
 	case doWritevAt:
 		n, off := p.size(), p.offset()
+		if p.kind == kindDirect && n%512 != 0 {
+			// The kernel refuses it, and newer ones (7.3) have written the first buffer by then.
+			return "nothing", ""
+		}
 		p.fill(n)
 		cut := p.cut(n)
 		return fmt.Sprintf("WritevAt(%d, %d)", n, off), p.transfer(n,

@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/measure"
+	"github.com/ringfile/ringfile/internal/testutil"
 )
 
 // evictNamed writes a file's dirty pages out and drops it from the page cache.
@@ -120,7 +120,7 @@ func measureTree(t *testing.T, base string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	tree, dst := filepath.Join(base, "tree"), filepath.Join(base, "tree2")
-	if out, err := exec.Command("cp", "-rp", filepath.Join(runtime.GOROOT(), "src", "encoding"), tree).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cp", "-rp", filepath.Join(testutil.GoSource(t), "encoding"), tree).CombinedOutput(); err != nil {
 		t.Skipf("%v: %s", err, out)
 	}
 	files := 0

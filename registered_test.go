@@ -370,7 +370,7 @@ func TestRegisteredUnpins(t *testing.T) {
 	}
 	p.Put(buf)
 	wait := func(what string) {
-		for i := 0; pinned(t) != before; i++ { // what the kernel frees, it frees in its own time
+		for i := 0; pinned(t) > before; i++ { // what the kernel frees, it frees in its own time
 			if i == 1000 {
 				t.Fatalf("%d bytes pinned after %s was closed", pinned(t)-before, what)
 			}

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/testutil"
 )
 
 // walked puts what a walk shows into words, and lets decide return what the function is to return.
@@ -127,12 +127,9 @@ func TestWalkBesideFilepath(t *testing.T) {
 
 // TestWalkSource walks a large tree, several times at once.
 func TestWalkSource(t *testing.T) {
-	src := filepath.Join(runtime.GOROOT(), "src")
+	src := testutil.GoSource(t)
 	if testing.Short() {
 		src = filepath.Join(src, "internal")
-	}
-	if _, err := os.Stat(src); err != nil {
-		t.Skip(err)
 	}
 	fileSystems(t, func(t *testing.T, s ringfile.FileSystem) {
 		want := walked(filepath.WalkDir, src, goOn)

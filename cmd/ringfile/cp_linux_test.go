@@ -6,16 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringfile/ringfile/internal/testutil"
 )
 
 // TestCpMatchesDiff copies the sources of Go and has diff and cmp look for differences.
 func TestCpMatchesDiff(t *testing.T) {
-	src := filepath.Join(runtime.GOROOT(), "src")
+	src := testutil.GoSource(t)
 	if testing.Short() {
 		src = filepath.Join(src, "net")
 	}

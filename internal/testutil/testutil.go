@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sort"
@@ -80,6 +81,21 @@ func PatternFile(t testing.TB, n int) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// GoSource returns the directory of Go's own sources, a tree of some 10,000 files, and skips the test
+// where there is none.
+func GoSource(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Skip("there is no Go to ask where its sources are: ", err)
+	}
+	dir := filepath.Join(strings.TrimSpace(string(out)), "src")
+	if _, err := os.Stat(filepath.Join(dir, "os")); err != nil {
+		t.Skip("Go's sources are not here: ", err)
+	}
+	return dir
 }
 
 // OpenDescriptors describes the descriptors of the process by what they lead to, sorted; nil where
