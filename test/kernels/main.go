@@ -180,7 +180,6 @@ func build(dir string) (programs, error) {
 		"guest.test":    {"test", "-c", "./test/kernels/guest"},
 		"uring.test":    {"test", "-c", "./uring"},
 		"ringfile.test": {"test", "-c", "."},
-		"cmd.test":      {"test", "-c", "./cmd/ringfile"},
 	} {
 		out := filepath.Join(dir, name)
 		c := exec.Command("go", slices.Insert(slices.Clone(args), len(args)-1, "-trimpath", "-ldflags=-s -w", "-o", out)...)
