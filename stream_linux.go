@@ -24,3 +24,9 @@ func (f *File) withoutDirect(do func() error) error {
 	}
 	return err
 }
+
+// directNow reports whether O_DIRECT is on for the descriptor of f, which is in use.
+func (f *File) directNow() bool {
+	flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_DIRECT != 0
+}
