@@ -209,7 +209,7 @@ func (w *Writer) unaligned(from, to int) {
 	if w.settle(0); w.err != nil {
 		return
 	}
-	err := w.file.withoutDirect(func() error {
+	err := w.file.withoutDirect(w.ctx, func() error {
 		_, err := w.write(w.buf[from:to], w.off+int64(from))
 		return err
 	})
