@@ -50,7 +50,7 @@ func CopyFile(ctx context.Context, dst, src string, c CopyConfig) (n int64, err 
 // CopyConfig.Direct.
 //
 // If it fails, dst is removed if it was created; if it had existed, errors.Is(err, ErrIncomplete)
-// holds as soon as dst has been changed. When ctx ends, the copy is given up, which may take as
+// holds as soon as dst has been changed, unless only its permissions or times could not be. When ctx ends, the copy is given up, which may take as
 // long as the device needs for a few megabytes, and the error matches the cause of ctx. A src that
 // changes meanwhile gives a mixture, and of one that grows no more than its size at the start is
 // copied.
@@ -67,10 +67,14 @@ func (e *Engine) CopyFile(ctx context.Context, dst, src string, c CopyConfig) (n
 	}
 	n, err = cp.data()
 	if err == nil {
+		cp.complete = true
 		err = cp.metadata()
 	}
-	if err1 := cp.close(); err == nil {
-		err = err1
+	if err1 := cp.close(); err1 != nil {
+		cp.complete = false
+		if err == nil {
+			err = err1
+		}
 	}
 	if err != nil {
 		return n, cp.undo(err)
@@ -89,6 +93,7 @@ type copying struct {
 	info     fs.FileInfo // of src, as it was at the start
 	made     fs.FileInfo // of dst
 	created  bool        // dst did not exist
+	complete bool        // dst has the contents of src
 }
 
 // ended returns an error if ctx has ended.
@@ -178,6 +183,9 @@ func (cp *copying) close() (err error) {
 
 // undo removes dst if it was created here and is still there, and returns err, or that it remains.
 func (cp *copying) undo(err error) error {
+	if !cp.created && cp.complete {
+		return err
+	}
 	if !cp.created {
 		return fmt.Errorf("%w; %w", err, ErrIncomplete)
 	}

@@ -75,7 +75,7 @@ func (cp *copying) unsized() (n int64, err error) {
 		}
 		m, err := cp.src.Read(buf)
 		if m > 0 {
-			if _, err := cp.dst.buffered(buf[:m], n); err != nil {
+			if _, err := cp.dst.buffered(cp.ctx, buf[:m], n); err != nil {
 				return n, err
 			}
 			n += int64(m)
@@ -91,15 +91,11 @@ func (cp *copying) unsized() (n int64, err error) {
 }
 
 // buffered is WriteAt of what need not be aligned.
-func (f *File) buffered(p []byte, off int64) (n int, err error) {
+func (f *File) buffered(ctx context.Context, p []byte, off int64) (int, error) {
 	if !f.direct {
 		return f.WriteAt(p, off)
 	}
-	err = f.withoutDirect(func() error {
-		n, err = f.WriteAt(p, off)
-		return err
-	})
-	return n, err
+	return f.writeCached(ctx, p, off)
 }
 
 // extent copies what lies from one offset to another, and returns how much there was before the end

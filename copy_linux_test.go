@@ -219,7 +219,7 @@ func TestCopyFilePermissions(t *testing.T) {
 	if _, err := ringfile.CopyFile(t.Context(), program, exe, ringfile.CopyConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	for name, mode := range map[string]os.FileMode{"program.test": 0o755, "readonly": 0o444, "secret": 0, ".": 0o777} {
+	for name, mode := range map[string]os.FileMode{"program.test": 0o755, "readonly": 0o444, "secret": 0, "foreign": 0o666, ".": 0o777} {
 		if name != "." && name != "program.test" {
 			os.WriteFile(filepath.Join(dir, name), []byte("contents"), 0o644)
 		}
@@ -253,6 +253,7 @@ func copyAsNobody() int {
 		{"copy of secret", "secret", os.ErrPermission},
 		{"readonly", "program.test", os.ErrPermission},
 		{"closed/new", "readonly", os.ErrPermission},
+		{"foreign", "readonly", os.ErrPermission}, // its mode cannot be changed; the copy is complete
 	} {
 		for _, direct := range []bool{false, true} {
 			os.Remove("copy of readonly")

@@ -82,7 +82,7 @@ func (d dirFS) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (d dirFS) ReadFile(name string) ([]byte, error) {
-	return inside(d, "readfile", name, d.calls.readFile)
+	return inside(d, "readfile", name, d.calls.ReadFile)
 }
 
 func (d dirFS) Sub(name string) (fs.FS, error) {
@@ -104,22 +104,4 @@ func inside[T any](d dirFS, word, name string, call func(string) (T, error)) (T,
 	}
 	v, err := call(full)
 	return v, within(name, err)
-}
-
-// readFile is ReadFile, given up when the context ends.
-func (s FileSystem) readFile(name string) ([]byte, error) {
-	f, err := s.OpenFile(name, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var size int64
-	if st, err := f.os.Stat(); err == nil {
-		size = st.Size()
-	}
-	read := f.Read
-	if s.ctx != nil {
-		read = func(p []byte) (int, error) { return f.ReadContext(s.ctx, p) }
-	}
-	return readFileContents(size, read)
 }

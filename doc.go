@@ -43,6 +43,24 @@
 // The Start methods of File start an operation and return a [Future], to be awaited later, by
 // several goroutines if need be, or selected on.
 //
+// # Many at once, and in order
+//
+// A [Batch] hands any number of reads, writes and syncs to the kernel together, File.ReadMulti many
+// ranges of one file. A [Chain] has operations carried out one after the other, without a goroutine
+// in between: a write and a Datasync are a durable append. See docs/batches.md.
+//
+// # Streams and copies
+//
+// [Reader] and [Writer] stream a file front to back, with several large requests in flight on one
+// that is opened with O_DIRECT (docs/streams.md). [CopyFile] takes the quickest way that there is for
+// two files (docs/copying.md).
+//
+// # Tuning
+//
+// Engines can be made that have a kernel thread take the requests, or poll devices (Config.SQPoll,
+// Config.IOPoll; docs/polling.md), and buffers be registered with the kernel
+// ([Engine.NewBufferPool]; docs/registered.md). Most programs need neither.
+//
 // # File-system calls
 //
 // [Stat], [Mkdir], [Rename] and so on are called and behave as in package os. [FileSystem] has them
@@ -54,9 +72,10 @@
 // A buffer that is passed to a method that waits is the caller's again when the method returns,
 // whatever the outcome. A buffer that is passed to a Start method belongs to the operation until
 // Await or AwaitContext returns or Done is closed, after Cancel too: until then the kernel may be
-// reading or writing it. Calls with a context or a deadline copy through memory of the engine, so
-// that they can return on time while the kernel is not done. Under the race detector, touching a
-// buffer too early is reported.
+// reading or writing it. One that is added to a Batch or a Chain belongs to that until Run returns,
+// which waits for what a context gives up. Other calls with a context or a deadline copy through
+// memory of the engine, so that they can return on time while the kernel is not done. Under the race
+// detector, touching a buffer too early is reported.
 //
 // # Concurrency
 //

@@ -22,7 +22,8 @@ import (
 //
 // What is beyond os: deadlines work on regular files (SetDeadline), most calls that wait have a
 // form with a context, ReadvAt and WritevAt take several buffers, Datasync, Allocate and Prefetch
-// reach the system calls of that name, and the Start methods return a Future.
+// reach the system calls of that name, and the Start methods return a Future. ReadMulti, Batch and
+// Chain carry out many operations together or in order.
 type File struct {
 	engine *Engine
 	os     *os.File // owns the descriptor; carries out everything that does not go through a ring
@@ -35,8 +36,8 @@ type File struct {
 	nonblock bool // openFile has put the descriptor into non-blocking mode, for the poller
 	volume   *volume
 
-	// position is held by calls on disk that use the file position. Of other files, position is
-	// held by reads with a context and writing by writes with one.
+	// position is held by calls on disk that use the file position, writing while O_DIRECT is off.
+	// Of other files, position is held by reads with a context and writing by writes with one.
 	position sync.Mutex
 	writing  sync.Mutex
 
@@ -174,18 +175,16 @@ func (e *Engine) NewFile(f *os.File) *File {
 }
 
 // ReadFile is the package's ReadFile on this engine.
-func (e *Engine) ReadFile(name string) ([]byte, error) {
-	f, err := e.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func (e *Engine) ReadFile(name string) ([]byte, error) { return e.FileSystem().ReadFile(name) }
+
+// contents reads the file with read until it ends.
+func (f *File) contents(read func([]byte) (int, error)) ([]byte, error) {
 	// A file in /proc says it is empty, and any file may grow: the size is a first guess.
 	var size int64
 	if st, err := f.os.Stat(); err == nil {
 		size = st.Size()
 	}
-	return readFileContents(size, f.Read)
+	return readFileContents(size, read)
 }
 
 // readFileContents reads until io.EOF what is thought to be size bytes.
@@ -214,15 +213,7 @@ func readFileContents(size int64, read func([]byte) (int, error)) ([]byte, error
 
 // WriteFile is the package's WriteFile on this engine.
 func (e *Engine) WriteFile(name string, data []byte, perm fs.FileMode) error {
-	f, err := e.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err1 := f.Close(); err1 != nil && err == nil {
-		err = err1
-	}
-	return err
+	return e.FileSystem().WriteFile(name, data, perm)
 }
 
 // begin admits an operation: the descriptor stays open until end. word is for the error.

@@ -47,8 +47,42 @@ func (s FileSystem) OpenFile(name string, flag int, perm fs.FileMode) (*File, er
 	if err != nil {
 		return nil, err
 	}
+	if s.ctx == nil {
+		return e.OpenFile(name, flag, perm)
+	}
 	return value(s, call{word: "open", name: name},
 		func() (*File, error) { return e.openFile(name, flag, perm) }, func(f *File) { f.Close() })
+}
+
+// ReadFile is Engine.ReadFile.
+func (s FileSystem) ReadFile(name string) ([]byte, error) {
+	f, err := s.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	read := f.Read
+	if s.ctx != nil {
+		read = func(p []byte) (int, error) { return f.ReadContext(s.ctx, p) }
+	}
+	return f.contents(read)
+}
+
+// WriteFile is Engine.WriteFile. When the context ends the file is left half written.
+func (s FileSystem) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	f, err := s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return err
+	}
+	if s.ctx == nil {
+		_, err = f.Write(data)
+	} else {
+		_, err = f.WriteContext(s.ctx, data)
+	}
+	if err1 := f.Close(); err1 != nil && err == nil {
+		err = err1
+	}
+	return err
 }
 
 // Stat describes the named file, or what it leads to if it is a symbolic link. What a call with a

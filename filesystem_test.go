@@ -508,6 +508,12 @@ func TestFileSystemEngineClosed(t *testing.T) {
 		if pe := new(fs.PathError); !errors.As(err, &pe) || pe.Op != "stat" || pe.Path != dir || pe.Err.Error() != "enough" {
 			t.Errorf("Stat: %v", err)
 		}
+		if _, err := s.ReadFile(dir); !strings.Contains(fmt.Sprint(err), "enough") {
+			t.Errorf("ReadFile: %v", err)
+		}
+		if err := s.WriteFile(dir+"/x", nil, 0o600); !strings.Contains(fmt.Sprint(err), "enough") {
+			t.Errorf("WriteFile: %v", err)
+		}
 		if err := s.Rename(dir, "x"); !strings.Contains(fmt.Sprint(err), "enough") {
 			t.Errorf("Rename: %v", err)
 		}
@@ -523,6 +529,47 @@ func TestFileSystemEngineClosed(t *testing.T) {
 		}
 		if err := s.WalkDir(".", func(_ string, _ fs.DirEntry, err error) error { return err }); !errors.Is(err, ringfile.ErrEngineClosed) {
 			t.Errorf("WalkDir: %v", err)
+		}
+	})
+}
+
+// TestFileSystemReadWriteFile writes and reads a file whole, with a context and without, and has the
+// context end in the middle of a file that never ends.
+func TestFileSystemReadWriteFile(t *testing.T) {
+	fileSystems(t, func(t *testing.T, s ringfile.FileSystem) {
+		name := filepath.Join(t.TempDir(), "file")
+		want := patternBytes(3<<20 + 1)
+		if err := s.WriteFile(name, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.ReadFile(name); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("ReadFile: %d bytes, %v", len(got), err)
+		}
+		if err := s.WriteFile(name, want[:7], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, want[:7]) {
+			t.Errorf("written again: %d bytes, %v", len(got), err)
+		}
+	})
+	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer w.Close()
+		if _, err := w.WriteString("the beginning"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		got, err := e.FileSystem().WithContext(ctx).ReadFile(fmt.Sprintf("/proc/self/fd/%d", r.Fd()))
+		if errors.Is(err, fs.ErrNotExist) {
+			t.Skip("no /proc")
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("ReadFile of a pipe = %q, %v", got, err)
 		}
 	})
 }

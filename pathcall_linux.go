@@ -10,6 +10,10 @@ const (
 	atCwd       = unix.AT_FDCWD
 	atNoFollow  = unix.AT_SYMLINK_NOFOLLOW
 	atRemoveDir = unix.AT_REMOVEDIR
+
+	// atNoAutomount is what stat(2) and lstat(2) imply, and statx(2) does not: asking for a mount point
+	// of an automounter does not mount it.
+	atNoAutomount = unix.AT_NO_AUTOMOUNT
 )
 
 // pathMemory is what the kernel reads and writes of a pathCall.
@@ -31,7 +35,7 @@ func (p *pathCall) pin() (err error) {
 func (p *pathCall) prepare(sqe *uring.SQE) {
 	switch p.op {
 	case uring.OpStatx:
-		sqe.PrepStatx(p.dir, p.path, p.flags, unix.STATX_BASIC_STATS, &p.stat)
+		sqe.PrepStatx(p.dir, p.path, p.flags|atNoAutomount, unix.STATX_BASIC_STATS, &p.stat)
 	case uring.OpMkdirat:
 		sqe.PrepMkdirat(p.dir, p.path, syscallMode(p.perm))
 	case uring.OpUnlinkat:

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -304,6 +305,24 @@ func newIOPoll(t *testing.T, c ringfile.Config) *ringfile.Engine {
 	}
 	t.Cleanup(testutil.Watchdog(t, time.Minute))
 	return e
+}
+
+// TestIOPollTail streams less than a block, which goes through the page cache and so is none of the
+// transfers that are polled or refused.
+func TestIOPollTail(t *testing.T) {
+	e := newIOPoll(t, ringfile.Config{})
+	defer e.Close()
+	for name, ctx := range map[string]context.Context{"plain": context.Background(), "context": t.Context()} {
+		path := filepath.Join(t.TempDir(), name)
+		w := ringfile.NewWriterContext(ctx, openStream(t, e, path, os.O_RDWR|os.O_CREATE|oDirect), streamConfig)
+		w.Write(patternBytes(100))
+		if err := w.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, patternBytes(100)) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
 }
 
 // TestIOPollElsewhere uses an engine in IOPOLL mode on whatever device there is: transfers that can

@@ -174,7 +174,11 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 	f.engine.blocking.release()
 	switch {
 	case errno == syscall.EOPNOTSUPP || errno == syscall.ENOSYS:
-		f.volume.nowait.Store(no)
+		// Not if a Writer has switched O_DIRECT off for a moment: some file systems know the flag for
+		// direct transfers only.
+		if f.directNow() {
+			f.volume.nowait.Store(no)
+		}
 		return 0, 0, roadBlocking
 	case errno == 0 || errno == syscall.EAGAIN:
 		f.volume.nowait.Store(yes)

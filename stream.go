@@ -152,3 +152,26 @@ func (s *stream) abandon(left bool) {
 		}
 	}
 }
+
+// writeCached writes p, at most bounceMax bytes, through the page cache, with O_DIRECT switched off in
+// that moment: so p needs no alignment. It is a blocking call, as all buffered writes are; a ring that
+// polls devices would refuse it.
+func (f *File) writeCached(ctx context.Context, p []byte, off int64) (n int, err error) {
+	err = f.withoutDirect(ctx, func() (err error) {
+		op := operation{code: opWrite, file: f, buf: p, off: off}
+		u := f.until(ctx, opWrite)
+		if u.stop == nil && u.late == nil {
+			n, err = f.block(&op, 0, "write")
+			return err
+		}
+		b := newBounce(len(p))
+		copy(b.buf, p)
+		op.buf = b.buf
+		var left bool
+		if n, left, err = f.ownedBlocking(&u, &op, 0, b, "write"); !left {
+			b.release()
+		}
+		return err
+	})
+	return n, err
+}

@@ -2,4 +2,6 @@
 
 package ringfile
 
-func (f *File) withoutDirect(do func() error) error { return do() }
+import "context"
+
+func (f *File) withoutDirect(_ context.Context, do func() error) error { return do() }

@@ -191,6 +191,26 @@ func checkOverwritten(t *testing.T, seed uint64, name string, old, data []byte, 
 	}
 }
 
+// TestWriterTailFirst has the first transfer on a file system be a tail, which goes through the page
+// cache: that the file system refuses RWF_NOWAIT there says nothing about direct transfers.
+func TestWriterTailFirst(t *testing.T) {
+	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+		f := openStream(t, e, filepath.Join(t.TempDir(), "short"), os.O_RDWR|os.O_CREATE|oDirect)
+		w := ringfile.NewWriter(f, streamConfig)
+		w.Write(patternBytes(100))
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p := ringfile.AlignedBuffer(4096, 4096)
+		if n, err := f.ReadAt(p, 0); n != 100 || err != io.EOF {
+			t.Errorf("ReadAt = %d, %v", n, err)
+		}
+		if n := e.Stats().NoNowait; n != 0 {
+			t.Errorf("%d file systems taken for ones without RWF_NOWAIT", n)
+		}
+	})
+}
+
 // TestStreamPipe streams through what has no offsets.
 func TestStreamPipe(t *testing.T) {
 	roads(t, small, func(t *testing.T, e *ringfile.Engine) {

@@ -31,6 +31,9 @@ func WalkDir(root string, fn fs.WalkDirFunc) error { return FileSystem{}.WalkDir
 func (s FileSystem) WalkDir(root string, fn fs.WalkDirFunc) error {
 	info, err := s.Lstat(root)
 	if err != nil {
+		if s.ctx != nil && s.ctx.Err() != nil {
+			return &fs.PathError{Op: "walk", Path: root, Err: context.Cause(s.ctx)}
+		}
 		err = fn(root, nil, err)
 	} else if e, err1 := s.admit(&call{word: "walk", name: root}); err1 != nil {
 		err = err1

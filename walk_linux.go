@@ -94,7 +94,7 @@ func (s *statter) oneByOne(entries []walkEntry) int {
 // describe describes an entry by a system call.
 func (s *statter) describe(fd int, e *walkEntry) {
 	var sx unix.Statx_t
-	s.store(e, &sx, unix.Statx(fd, e.Name(), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &sx))
+	s.store(e, &sx, unix.Statx(fd, e.Name(), atNoFollow|atNoAutomount, unix.STATX_BASIC_STATS, &sx))
 }
 
 // store stores what a statx has found, or what os says if that has failed.

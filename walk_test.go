@@ -163,6 +163,23 @@ func TestWalkPanic(t *testing.T) {
 	})
 }
 
+// TestWalkContextEnded has the context end before the walk begins: the cause is returned, not given
+// to a function that may pass over it as the error of one file.
+func TestWalkContextEnded(t *testing.T) {
+	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("enough")
+		cancel(why)
+		err := e.FileSystem().WithContext(ctx).WalkDir(t.TempDir(), func(string, fs.DirEntry, error) error {
+			t.Error("called after the end of the context")
+			return nil
+		})
+		if !errors.Is(err, why) {
+			t.Errorf("WalkDir = %v, want %v", err, why)
+		}
+	})
+}
+
 // TestStormWalk walks a tree that others change all the time. What is not changed must be seen.
 func TestStormWalk(t *testing.T) {
 	fileSystems(t, func(t *testing.T, s ringfile.FileSystem) {

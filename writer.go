@@ -209,11 +209,7 @@ func (w *Writer) unaligned(from, to int) {
 	if w.settle(0); w.err != nil {
 		return
 	}
-	err := w.file.withoutDirect(func() error {
-		_, err := w.write(w.buf[from:to], w.off+int64(from))
-		return err
-	})
-	w.err = err
+	_, w.err = w.file.writeCached(w.ctx, w.buf[from:to], w.off+int64(from))
 }
 
 // settle waits until no more requests than most are in flight, or after an error for all.

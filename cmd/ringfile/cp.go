@@ -369,7 +369,10 @@ func (c *copier) file(src, dst string, unlink bool) {
 	}
 	if unlink {
 		if st, err := os.Lstat(dst); err == nil && st.Mode()&os.ModeSymlink != 0 {
-			os.Remove(dst)
+			if err := os.Remove(dst); err != nil && !errors.Is(err, os.ErrNotExist) {
+				c.fail("cannot remove %s: %s", quoted(dst), describe(err))
+				return
+			}
 		}
 	}
 	config := ringfile.CopyConfig{Direct: c.flags.direct, Progress: func(n int64) { c.bar.bytes.Add(n) }}

@@ -162,6 +162,41 @@ func TestCpUnreadable(t *testing.T) {
 	}
 }
 
+// TestCpLinkStays has a symbolic link in the way that cannot be removed: what it leads to must not be
+// overwritten in its place.
+func TestCpLinkStays(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ringfile-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		os.Chmod(filepath.Join(dir, "to/tree"), 0o755)
+		os.RemoveAll(dir)
+	})
+	os.MkdirAll(filepath.Join(dir, "tree"), 0o755)
+	os.MkdirAll(filepath.Join(dir, "to/tree"), 0o755)
+	os.Symlink("../../precious", filepath.Join(dir, "to/tree/file"))
+	for _, f := range []string{"tree/file", "precious"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte(f), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Chmod(filepath.Join(dir, "precious"), 0o666)
+	os.Chmod(filepath.Join(dir, "to/tree"), 0o555)
+	os.Chmod(dir, 0o777)
+	cmd := child(t, "", "cp", "-q", "tree", "to")
+	cmd.Dir = dir
+	asNobody(t, cmd)
+	got := runChild(t, cmd)
+	want := "ringfile cp: cannot remove 'to/tree/file': Permission denied\n"
+	if !strings.HasPrefix(got.stderr, want) || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "precious")); string(data) != "precious" {
+		t.Errorf("precious: %q, %v", data, err)
+	}
+}
+
 // TestCpSignal interrupts a program in the middle of large files: it ends by itself, and each file
 // that is there is complete.
 func TestCpSignal(t *testing.T) {
