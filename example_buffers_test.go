@@ -17,7 +17,7 @@ func ExampleEngine_NewBufferPool() {
 		log.Fatal(err)
 	}
 	defer e.Close()
-	pool := e.NewBufferPool(64, 16<<10)
+	pool := e.NewBufferPool(16<<10, 64)
 	defer pool.Close()
 	if err := pool.Registered(); err != nil {
 		log.Print(err) // says which limit or policy is in the way

@@ -1,6 +1,7 @@
 package ringfile_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -31,4 +32,23 @@ func ExampleConfig_sqPoll() {
 	data, err := e.ReadFile(name)
 	fmt.Println(string(data), err)
 	// Output: hello, thread <nil>
+}
+
+// An engine that polls the device, with O_DIRECT: on a device without poll queues the first transfer
+// says so.
+func ExampleConfig_ioPoll() {
+	e, err := ringfile.New(ringfile.Config{IOPoll: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	f, err := e.OpenFile("/dev/nvme0n1", os.O_RDONLY|oDirect, 0) // syscall.O_DIRECT
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	buf := ringfile.AlignedBuffer(4096, 4096)
+	if _, err := f.ReadAt(buf, 0); errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal(err) // give the driver poll queues, or use an engine without IOPoll
+	}
 }

@@ -30,9 +30,9 @@ const (
 //
 // Buffers may be used after the engine has been closed, and with the files of other engines: they
 // are memory like any other then.
-func (e *Engine) NewBufferPool(n, size int) *BufferPool {
+func (e *Engine) NewBufferPool(size, n int) *BufferPool {
 	if n <= 0 || size <= 0 {
-		panic(fmt.Sprintf("ringfile: Engine.NewBufferPool(%d, %d): both must be positive", n, size))
+		panic(fmt.Sprintf("ringfile: Engine.NewBufferPool(%d, %d): both must be positive", size, n))
 	}
 	p := NewBufferPool(size, fixedStride)
 	m, err := e.fixed.add(e, n, size)

@@ -19,7 +19,7 @@ import (
 // newPool makes a pool and skips the test if it is not registered where that may be.
 func newPool(t *testing.T, e *ringfile.Engine, n, size int) *ringfile.BufferPool {
 	t.Helper()
-	p := e.NewBufferPool(n, size)
+	p := e.NewBufferPool(size, n)
 	if err := p.Registered(); err != nil {
 		if e.Available() != nil || kernelBefore(5, 19) {
 			t.Skip(err)
@@ -49,7 +49,7 @@ func TestRegisteredTransfers(t *testing.T) {
 		f := openDirect(t, e)
 		defer f.Close()
 		readDirect(t, f, 0) // the file system is known from here on
-		p := e.NewBufferPool(4, 64<<10)
+		p := e.NewBufferPool(64<<10, 4)
 		defer p.Close()
 		buf := p.Get()
 		ring := e.Stats().Ring
@@ -109,14 +109,14 @@ func TestRegisteredCrowd(t *testing.T) {
 	roads(t, ringfile.Config{Rings: 2}, func(t *testing.T, e *ringfile.Engine) {
 		f := openDirect(t, e)
 		defer f.Close()
-		p := e.NewBufferPool(8, 4096)
+		p := e.NewBufferPool(4096, 8)
 		storm(t, 24, func(rng *rand.Rand, w int) {
 			switch w {
 			case 0:
 				runtime.GC()
 				return
 			case 1, 2, 3:
-				own := e.NewBufferPool(1+rng.IntN(4), 8192)
+				own := e.NewBufferPool(8192, 1+rng.IntN(4))
 				a, b := own.Get(), own.Get()
 				n, err := f.ReadAt(a, 4096)
 				checkRead(t, n, err, a, 4096)
@@ -209,7 +209,7 @@ func TestRegisteredLifetime(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	if late := e.NewBufferPool(1, 4096); late.Registered() == nil || len(late.Get()) != 4096 {
+	if late := e.NewBufferPool(4096, 1); late.Registered() == nil || len(late.Get()) != 4096 {
 		t.Error("a pool of a closed engine claims to be registered")
 	}
 }
@@ -228,14 +228,14 @@ func TestRegisteredLimits(t *testing.T) {
 	}
 	defer e.Close()
 	newPool(t, e, 1, 4096).Close()
-	if p := e.NewBufferPool(1<<19, 4096); p.Registered() == nil || !strings.Contains(e.Stats().Unregistered, "1 GiB") {
+	if p := e.NewBufferPool(4096, 1<<19); p.Registered() == nil || !strings.Contains(e.Stats().Unregistered, "1 GiB") {
 		t.Errorf("a pool of 2 GiB: %v, stats %q", p.Registered(), e.Stats().Unregistered)
 	}
 	var pools []*ringfile.BufferPool
 	for range 16 {
 		pools = append(pools, newPool(t, e, 2, 4096))
 	}
-	p := e.NewBufferPool(2, 4096)
+	p := e.NewBufferPool(4096, 2)
 	if p.Registered() == nil || len(p.Get()) != 4096 {
 		t.Errorf("the pool after the last possible one: %v", p.Registered())
 	}
@@ -324,7 +324,7 @@ func init() {
 			fmt.Println("skip:", err)
 			return 0
 		}
-		p := e.NewBufferPool(64, 64<<10)
+		p := e.NewBufferPool(64<<10, 64)
 		if p.Registered() == nil {
 			fmt.Println("registered in spite of everything")
 			return 1
