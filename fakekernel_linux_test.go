@@ -211,6 +211,18 @@ func (k *fakeKernel) set(change func()) {
 	change()
 }
 
+// newFakeKernel returns the kernel of a ring whose queues have the given number of entries.
+func newFakeKernel(t *testing.T, entries uint32) *fakeKernel {
+	t.Helper()
+	k := &fakeKernel{}
+	k.arrived = sync.NewCond(&k.mu)
+	var err error
+	if k.ring, k.fake, err = uring.NewFake(entries, entries, 0, 0, k.enter); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 const fakeDepth = 16
 
 // fakeEngine returns an engine with one ring, whose kernel is a fake. At the end of the test nothing
@@ -222,11 +234,7 @@ func fakeEngine(t *testing.T) (*Engine, *fakeKernel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &fakeKernel{}
-	k.arrived = sync.NewCond(&k.mu)
-	if k.ring, k.fake, err = uring.NewFake(2*fakeDepth, 2*fakeDepth, 0, 0, k.enter); err != nil {
-		t.Fatal(err)
-	}
+	k := newFakeKernel(t, 2*fakeDepth)
 	r, err := newRing(e, k.ring, fakeDepth)
 	if err != nil {
 		t.Fatal(err)
