@@ -334,7 +334,7 @@ func (b *Batch) lead(l *lane, all bool) {
 	r.handOver()
 }
 
-// late reports whether a context or a deadline has ended while the tasks were being published:
+// late reports whether a context or a deadline may have ended while the tasks were being published:
 // whoever cancelled may not have seen them. Then recheck is due, by a caller that does not lead, as
 // cancelling may have to wait for completions.
 func (b *Batch) late(tasks []*task) bool {
@@ -342,7 +342,7 @@ func (b *Batch) late(tasks []*task) bool {
 		return true
 	}
 	for _, t := range tasks {
-		if t.op.file.deadlineOf(t.op.code).hasPassed() {
+		if t.op.file.deadlineOf(t.op.code).mayHavePassed() {
 			return true
 		}
 	}

@@ -577,7 +577,7 @@ func (r *ring) checkDrained() {
 func (r *ring) cancel(req *request, id uint64, why cause) {
 	for {
 		r.mu.Lock()
-		if r.broken.Load() != nil || !r.slab.current(req, id) {
+		if r.broken.Load() != nil || !r.slab.current(req, id) || cause(req.cause.Load()) != notCancelled {
 			r.mu.Unlock()
 			return
 		}
@@ -587,10 +587,7 @@ func (r *ring) cancel(req *request, id uint64, why cause) {
 		r.mu.Unlock()
 		runtime.Gosched() // cancellations complete at once; one of them will make room
 	}
-	if !req.cause.CompareAndSwap(uint32(notCancelled), uint32(why)) {
-		r.mu.Unlock()
-		return
-	}
+	req.cause.Store(uint32(why))
 	if r.polling.io { // a cancellation is EINVAL there; the request completes by itself
 		r.mu.Unlock()
 		return

@@ -3,6 +3,7 @@ package ringfile
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/ringfile/ringfile/uring"
 )
@@ -70,5 +71,38 @@ func TestPoolCloseSeesRequests(t *testing.T) {
 			k.finish(func(int) int { return 0 })
 			wait()
 		})
+	}
+}
+
+// TestLeaderMeetsDeadline has a batch that leads find the lock of a deadline taken, as while it fires:
+// the requests that it then cancels, and those of others, may need somebody who reaps.
+func TestLeaderMeetsDeadline(t *testing.T) {
+	e, k := fakeEngine(t)
+	f, g := fakeFile(t, e), fakeFile(t, e)
+	f.SetReadDeadline(time.Now().Add(time.Hour))
+	locked := make(chan struct{})
+	k.hold = func(*uring.SQE) bool {
+		k.hold = nil
+		f.readBy.mu.Lock() // by whoever submits, after it has looked at the deadline
+		close(locked)
+		return false
+	}
+	ran := make(chan error)
+	go func() {
+		var b Batch
+		for i := range fakeDepth + fakeDepth/2 {
+			b.ReadAt(f, make([]byte, 512), int64(i)*512)
+		}
+		ran <- b.Run()
+	}()
+	<-locked
+	select {
+	case <-g.StartReadAt(make([]byte, 512), 0).Done():
+	case <-time.After(20 * time.Second):
+		t.Error("nobody reaps")
+	}
+	f.readBy.mu.Unlock()
+	if err := <-ran; err != nil {
+		t.Error(err)
 	}
 }
