@@ -49,8 +49,10 @@ func (r *ring) startInLine(t *task, mayLead bool, stop, late <-chan struct{}) (s
 	if n := len(r.free); n > 0 && r.waiting.len() == 0 {
 		req = r.free[n-1]
 		r.free = r.free[:n-1]
-	} else if req = r.awaitSlot(stop, late); req == nil {
-		s.refused = r.refuses()
+	} else if req = r.awaitSlot(t.op.file, stop, late); req == nil {
+		if s.refused = r.refuses(); !s.refused && t.closedSince() {
+			s.taken = 1
+		}
 		return s
 	}
 	s.refused = r.closed || r.broken.Load() != nil
@@ -77,7 +79,7 @@ func (r *ring) refuses() bool {
 }
 
 // closedSince finishes the task if its file has been closed since it was begun: its requests have
-// been cancelled, without this one. The ring's mu is held.
+// been cancelled, without this one. The ring's mu is held, or it has found no slot.
 func (t *task) closedSince() bool {
 	if !t.op.file.life.closed() {
 		return false

@@ -141,7 +141,7 @@ func (r *ring) gather(k int, stop <-chan struct{}) []*request {
 			r.free = r.free[:n-1]
 			continue
 		}
-		req := r.awaitSlot(stop, nil)
+		req := r.awaitSlot(nil, stop, nil)
 		if req == nil {
 			for _, req := range slots {
 				r.release(req)

@@ -52,7 +52,7 @@ type ring struct {
 	mu      sync.Mutex // the submission side:
 	stance  stance
 	free    []*request
-	waiting queue[chan *request]  // callers for whom no slot was free
+	waiting queue[waiter]         // callers for whom no slot was free
 	cancels uint32                // cancellations whose completion is due
 	closed  bool                  // takes no more requests
 	broken  atomic.Pointer[error] // io_uring_enter failed for good
@@ -100,7 +100,7 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <-chan struct{}) (req *request, lead bool) {
 	r.mu.Lock()
 	if len(r.free) == 0 || r.waiting.len() > 0 {
-		if req = r.awaitSlot(stop, late); req == nil {
+		if req = r.awaitSlot(op.file, stop, late); req == nil {
 			return nil, false
 		}
 	} else if !r.closed && r.broken.Load() == nil {
@@ -256,15 +256,23 @@ func (r *ring) sqe() *uring.SQE {
 	}
 }
 
+// waiter is a caller that waits for a slot.
+type waiter struct {
+	hand chan *request // which is handed over through this
+	file *File         // of its operation; nil if that has none, or the caller several
+}
+
 // awaitSlot parks until a slot is handed over. mu is held at the call and at the return with a
-// slot, and not at the return without.
-func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
-	if r.closed || r.broken.Load() != nil {
+// slot, and not at the return without: the ring takes no more requests, f has been closed, or stop
+// or late has fired.
+func (r *ring) awaitSlot(f *File, stop, late <-chan struct{}) *request {
+	if r.closed || r.broken.Load() != nil || f != nil && f.life.closed() {
 		r.mu.Unlock()
 		return nil
 	}
 	hand := hands.Get().(chan *request)
-	r.waiting.push(hand)
+	w := waiter{hand, f}
+	r.waiting.push(w)
 	r.stats.slotWaits++
 	r.mu.Unlock()
 	defer hands.Put(hand)
@@ -278,7 +286,7 @@ func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
 	case <-late:
 	}
 	r.mu.Lock()
-	left := r.waiting.remove(hand)
+	left := r.waiting.remove(w)
 	r.mu.Unlock()
 	if !left {
 		if req := <-hand; req != nil { // handed over in the meantime
@@ -291,7 +299,20 @@ func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
 // dismiss sends those who wait for a slot away, as there will be none for them. mu is held.
 func (r *ring) dismiss() {
 	for r.waiting.len() > 0 {
-		r.waiting.pop() <- nil
+		r.waiting.pop().hand <- nil
+	}
+}
+
+// dismissFile is dismiss for those who wait on behalf of f, which has been closed.
+func (r *ring) dismissFile(f *File) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range r.waiting.len() {
+		if w := r.waiting.pop(); w.file == f {
+			w.hand <- nil
+		} else {
+			r.waiting.push(w)
+		}
 	}
 }
 
@@ -311,7 +332,7 @@ func (r *ring) release(req *request) {
 	req.phase.Store(uint32(idle))
 	req.gen.Add(1)
 	if r.waiting.len() > 0 {
-		r.waiting.pop() <- req
+		r.waiting.pop().hand <- req
 	} else {
 		r.free = append(r.free, req)
 	}
