@@ -311,10 +311,16 @@ func (b *Batch) flying() int {
 // lead watches the ring in the place of the reaper.
 func (b *Batch) lead(l *lane, all bool) {
 	r := l.ring
+	patient := all
 	for flying := b.flying(); ; {
-		r.enter(r.patience(flying, all))
+		n := uint32(1)
+		if patient {
+			n = r.patience(flying)
+		}
+		r.enter(n)
 		r.reap()
 		now := b.flying()
+		patient = all && flying-now >= int(n)
 		if all && l.head < len(l.tasks) && !b.cancelled.Load() {
 			tasks := l.tasks[l.head:]
 			s := r.startMany(tasks, false, true)

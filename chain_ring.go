@@ -205,13 +205,13 @@ func (r *ring) submitWhole() {
 
 // leadChain watches the ring in the place of the reaper, until c has nothing in flight.
 func (r *ring) leadChain(c *Chain) {
-	for {
+	for patient := true; ; patient = false {
 		r.reap()
 		n := c.flying()
 		if n == 0 {
 			break
 		}
-		if int(r.inFlight.Load()) > n {
+		if !patient || !r.canBePatient() || int(r.inFlight.Load()) > n {
 			n = 1
 		}
 		r.enter(uint32(n))

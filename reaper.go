@@ -61,7 +61,8 @@ type ring struct {
 	inFlight   atomic.Int32 // requests published and not completed
 	submitters atomic.Int32 // callers that are submitting
 
-	cqes [64]uring.CQE // the watcher's
+	cqes    [64]uring.CQE // the watcher's
+	patient uring.WaitArg // a leader's
 
 	wake    chan struct{} // one element: wakes the parked reaper
 	drained chan struct{} // closed when a closed ring has nothing in flight
@@ -455,7 +456,7 @@ func (r *ring) enter(minComplete uint32) bool {
 			}
 			return true
 		}
-		n, err := r.u.Enter(queued, minComplete, flags)
+		n, err := r.enterOnce(queued, minComplete, flags)
 		r.engine.stats.enters.add(1)
 		r.stats.submitted(n)
 		switch err {
@@ -465,7 +466,7 @@ func (r *ring) enter(minComplete uint32) bool {
 			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {
 				return true
 			}
-		case syscall.EINTR:
+		case syscall.EINTR, syscall.ETIME:
 			if minComplete > 0 {
 				return true
 			}
