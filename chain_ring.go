@@ -218,3 +218,16 @@ func (r *ring) leadChain(c *Chain) {
 	}
 	r.handOver()
 }
+
+// dropFile empties an entry of the table of files, unless that is going to go with the ring.
+func (r *ring) dropFile(slot int) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return
+	}
+	r.submitters.Add(1) // the ring stays open
+	r.mu.Unlock()
+	r.u.RegisterFilesUpdate(uint32(slot), []int32{-1})
+	r.submitters.Add(-1)
+}
