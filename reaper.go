@@ -414,6 +414,11 @@ func (r *ring) reaper() {
 			<-r.wake
 			continue
 		}
+		if r.whole != nil && r.whole.ending > 0 {
+			r.mu.Unlock()
+			runtime.Gosched()
+			continue
+		}
 		// From here on callers submit for themselves: what they queue now may miss the call below.
 		r.stance = asleep
 		r.mu.Unlock()
@@ -614,13 +619,18 @@ func (r *ring) cancel(req *request, id uint64, why cause) {
 		r.mu.Unlock()
 		return
 	}
+	r.engine.stats.cancels.add(1)
+	r.askCancel(id)
+	r.submitAndUnlock()
+}
+
+// askCancel publishes a cancellation of the request with the given user_data. mu is held.
+func (r *ring) askCancel(id uint64) {
 	r.cancels++
 	sqe := r.sqe()
 	sqe.PrepCancel64(id, 0)
 	sqe.UserData = idCancel
 	r.u.Flush()
-	r.engine.stats.cancels.add(1)
-	r.submitAndUnlock()
 }
 
 // cancelFile cancels the requests of f that match, on behalf of why.
