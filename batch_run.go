@@ -258,11 +258,11 @@ func (b *Batch) launch(mayLead, all bool) {
 	}
 }
 
-// blocks reports whether there are blocking calls to make.
+// blocks reports whether there are blocking calls to make, or being made by others.
 func (b *Batch) blocks() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.quick.len() > 0 || b.slow.len() > 0
+	return b.quick.len() > 0 || b.slow.len() > 0 || b.helpers > 0
 }
 
 func (b *Batch) launchLane(l *lane, mayLead, all bool) {

@@ -344,3 +344,59 @@ func TestOldestPathCall(t *testing.T) {
 		})
 	}
 }
+
+// TestResultsWhileOthersHelp adds, within the loop over Results, a read of a device that hangs, while a
+// helper makes a blocking call: the result of that comes as soon as it is there.
+func TestResultsWhileOthersHelp(t *testing.T) {
+	e, k := fakeEngine(t)
+	f, g := fakeFile(t, e), fakeFile(t, e)
+	k.hold = func(e *uring.SQE) bool { return int(e.FD) == f.fd }
+	blocking, err := New(Config{Backend: BackendBlocking, BlockingLimit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blocking.Close()
+	h := fakeFile(t, blocking)
+	blocking.blocking.patience = time.Hour
+	blocking.blocking.acquire() // the helper waits
+	var b Batch
+	helped := b.ReadAt(h, make([]byte, 512), 0)
+	first := b.ReadAt(g, make([]byte, 512), 0)
+	want := []int{first, helped, 2}
+	answer := time.AfterFunc(20*time.Second, func() {
+		t.Error("the result of the blocking call is kept back")
+		k.finish(func(int) int { return 0 })
+	})
+	for i := range b.Results(t.Context()) {
+		if i != want[0] {
+			t.Errorf("result of %d, want that of %d", i, want[0])
+		}
+		want = want[1:]
+		switch i {
+		case first:
+			awaitUnwatched(e.rings[0])
+			b.ReadAt(f, make([]byte, 512), 0)
+			go func() {
+				k.wait(1)
+				blocking.blocking.release()
+			}()
+		case helped:
+			if answer.Stop() {
+				k.finish(func(int) int { return 0 })
+			}
+		}
+	}
+}
+
+// awaitUnwatched waits until the reaper is parked.
+func awaitUnwatched(r *ring) {
+	for {
+		r.mu.Lock()
+		parked := r.stance == unwatched
+		r.mu.Unlock()
+		if parked {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
