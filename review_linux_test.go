@@ -278,12 +278,16 @@ func TestWaitForSlotEnds(t *testing.T) {
 				continue // it goes by another way, with a buffer of the engine
 			}
 			t.Run(name+" "+why, func(t *testing.T) {
-				e, _ := fakeEngine(t)
-				f, other := fakeFile(t, e), fakeFile(t, e)
+				e, k := fakeEngine(t)
+				f, other, hangs := fakeFile(t, e), fakeFile(t, e), fakeFile(t, e)
+				k.hold = func(e *uring.SQE) bool { return int(e.FD) == hangs.fd }
+				for range fakeDepth {
+					hangs.StartReadAt(make([]byte, 512), 0)
+				}
+				k.wait(fakeDepth)
 				if why == "late" {
 					f.SetDeadline(time.Now().Add(time.Hour))
 				}
-				release := hold(e.rings[0])
 				got, stays := make(chan error), make(chan error)
 				go func() { stays <- calls["ReadAt"](other, make([]byte, 512)) }()
 				for e.Stats().SlotWaits < 1 {
@@ -303,7 +307,7 @@ func TestWaitForSlotEnds(t *testing.T) {
 					t.Error("still waits for a slot")
 					go func() { <-got }()
 				}
-				release()
+				k.finish(func(int) int { return 0 })
 				if err := <-stays; err != nil {
 					t.Errorf("the one that waits for another file: %v", err)
 				}
