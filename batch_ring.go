@@ -1,6 +1,11 @@
 package ringfile
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile/uring"
+)
 
 // started is what became of an attempt to start tasks on a ring.
 type started struct {
@@ -49,8 +54,10 @@ func (r *ring) startInLine(t *task, mayLead bool, stop, late <-chan struct{}) (s
 	if n := len(r.free); n > 0 && r.waiting.len() == 0 {
 		req = r.free[n-1]
 		r.free = r.free[:n-1]
-	} else if req = r.awaitSlot(stop, late); req == nil {
-		s.refused = r.refuses()
+	} else if req = r.awaitSlot(t.op.file, stop, late); req == nil {
+		if s.refused = r.refuses(); !s.refused && t.closedSince() {
+			s.taken = 1
+		}
 		return s
 	}
 	s.refused = r.closed || r.broken.Load() != nil
@@ -77,7 +84,7 @@ func (r *ring) refuses() bool {
 }
 
 // closedSince finishes the task if its file has been closed since it was begun: its requests have
-// been cancelled, without this one. The ring's mu is held.
+// been cancelled, without this one. The ring's mu is held, or it has found no slot.
 func (t *task) closedSince() bool {
 	if !t.op.file.life.closed() {
 		return false
@@ -89,9 +96,25 @@ func (t *task) closedSince() bool {
 // patience returns for how many completions a caller waits that leads a batch with the given number
 // of requests in flight. While it has the ring to itself it need not look at each completion; the
 // others that may come in the meantime wait a little longer.
-func (r *ring) patience(flying int, all bool) uint32 {
-	if !all || int(r.inFlight.Load()) > flying {
+func (r *ring) patience(flying int) uint32 {
+	if !r.canBePatient() || int(r.inFlight.Load()) > flying {
 		return 1
 	}
 	return uint32(min(max(flying/2, 1), 16))
+}
+
+// patienceTime is how long a leader waits for several completions. Then it must look for those of
+// others: its own device may hang.
+const patienceTime = 5 * time.Millisecond
+
+// canBePatient reports whether a wait can be so limited.
+func (r *ring) canBePatient() bool { return r.polling.io || r.u.Features().Has(uring.FeatExtArg) }
+
+// enterOnce is one io_uring_enter. A wait for several completions ends after patienceTime, with ETIME,
+// but not on a ring that polls a device, where nobody can submit meanwhile.
+func (r *ring) enterOnce(queued, minComplete uint32, flags uring.EnterFlags) (int, error) {
+	if minComplete > 1 && !r.polling.io {
+		return r.u.EnterTimeout(queued, minComplete, flags, patienceTime, &r.patient)
+	}
+	return r.u.Enter(queued, minComplete, flags)
 }

@@ -258,11 +258,11 @@ func (b *Batch) launch(mayLead, all bool) {
 	}
 }
 
-// blocks reports whether there are blocking calls to make.
+// blocks reports whether there are blocking calls to make, or being made by others.
 func (b *Batch) blocks() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.quick.len() > 0 || b.slow.len() > 0
+	return b.quick.len() > 0 || b.slow.len() > 0 || b.helpers > 0
 }
 
 func (b *Batch) launchLane(l *lane, mayLead, all bool) {
@@ -311,10 +311,16 @@ func (b *Batch) flying() int {
 // lead watches the ring in the place of the reaper.
 func (b *Batch) lead(l *lane, all bool) {
 	r := l.ring
+	patient := all
 	for flying := b.flying(); ; {
-		r.enter(r.patience(flying, all))
+		n := uint32(1)
+		if patient {
+			n = r.patience(flying)
+		}
+		r.enter(n)
 		r.reap()
 		now := b.flying()
+		patient = all && flying-now >= int(n)
 		if all && l.head < len(l.tasks) && !b.cancelled.Load() {
 			tasks := l.tasks[l.head:]
 			s := r.startMany(tasks, false, true)
@@ -334,7 +340,7 @@ func (b *Batch) lead(l *lane, all bool) {
 	r.handOver()
 }
 
-// late reports whether a context or a deadline has ended while the tasks were being published:
+// late reports whether a context or a deadline may have ended while the tasks were being published:
 // whoever cancelled may not have seen them. Then recheck is due, by a caller that does not lead, as
 // cancelling may have to wait for completions.
 func (b *Batch) late(tasks []*task) bool {
@@ -342,7 +348,7 @@ func (b *Batch) late(tasks []*task) bool {
 		return true
 	}
 	for _, t := range tasks {
-		if t.op.file.deadlineOf(t.op.code).hasPassed() {
+		if t.op.file.deadlineOf(t.op.code).mayHavePassed() {
 			return true
 		}
 	}

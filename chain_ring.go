@@ -18,6 +18,8 @@ type whole struct {
 	turn  chan struct{} // one element: held by the chain that is being started
 	slots []*request    // scratch, its
 	files bool          // there is a table of files, an entry for each slot
+
+	ending int // callers that are completing what they have withdrawn; guarded by mu
 }
 
 // chainDepth is how many slots the ring for chains has. A longer chain goes in parts, one after the
@@ -141,7 +143,7 @@ func (r *ring) gather(k int, stop <-chan struct{}) []*request {
 			r.free = r.free[:n-1]
 			continue
 		}
-		req := r.awaitSlot(stop, nil)
+		req := r.awaitSlot(nil, stop, nil)
 		if req == nil {
 			for _, req := range slots {
 				r.release(req)
@@ -169,12 +171,22 @@ func (r *ring) append(req *request, l *link, last bool) {
 	req.phase.Store(uint32(submitted))
 }
 
+// wholeTries is how often the kernel may refuse a chain for the moment before system calls carry it
+// out. As mu is held in between, which others want who have to be on time, that is a millisecond.
+const wholeTries = 6
+
 // submitWhole hands everything that is queued to the kernel and unlocks mu, which is held. What the
 // kernel leaves, for lack of memory, is not submitted later, when it would be no part of its chain
-// any more: it ends with EAGAIN.
+// any more: it ends with EAGAIN. Cancellations among that are asked for again.
 func (r *ring) submitWhole() {
-	var ids []uint64
-	for pause := 10 * time.Microsecond; r.u.SQReady() > 0; pause = min(2*pause, time.Millisecond) {
+	var ids, targets []uint64
+	withdraw := func(e *uring.SQE) {
+		ids = append(ids, e.UserData)
+		if e.UserData == idCancel {
+			targets = append(targets, e.Addr)
+		}
+	}
+	for tries := 0; r.u.SQReady() > 0; tries++ {
 		var err error
 		if r.broken.Load() == nil {
 			var n int
@@ -184,11 +196,15 @@ func (r *ring) submitWhole() {
 		}
 		switch err {
 		case nil:
-			r.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
+			r.u.Withdraw(withdraw)
 		case syscall.EINTR:
 		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 			r.engine.stats.busy.add(1)
-			time.Sleep(pause)
+			if tries < wholeTries {
+				time.Sleep(10 * time.Microsecond << tries)
+			} else {
+				r.u.Withdraw(withdraw)
+			}
 		default:
 			why := err // on the heap in this case only
 			if r.broken.CompareAndSwap(nil, &why) {
@@ -197,24 +213,60 @@ func (r *ring) submitWhole() {
 			}
 		}
 	}
+	if len(ids) == 0 {
+		r.mu.Unlock()
+		return
+	}
+	// The reaper must not wait in the kernel for what is not there.
+	r.whole.ending++
 	r.mu.Unlock()
 	for _, id := range ids {
 		r.complete(&uring.CQE{UserData: id, Res: -int32(syscall.EAGAIN)})
 	}
+	r.mu.Lock()
+	r.whole.ending--
+	r.mu.Unlock()
+	for _, id := range targets {
+		time.AfterFunc(time.Millisecond, func() { r.cancelAgain(id) })
+	}
+}
+
+// cancelAgain asks anew for a cancellation that the kernel has refused for the moment.
+func (r *ring) cancelAgain(id uint64) {
+	r.mu.Lock()
+	if r.broken.Load() != nil || !r.slab.current(r.slab.request(id), id) || r.cancels == uint32(len(r.slab.slots)) {
+		r.mu.Unlock()
+		return
+	}
+	r.askCancel(id)
+	r.submitWhole()
 }
 
 // leadChain watches the ring in the place of the reaper, until c has nothing in flight.
 func (r *ring) leadChain(c *Chain) {
-	for {
+	for patient := true; ; patient = false {
 		r.reap()
 		n := c.flying()
 		if n == 0 {
 			break
 		}
-		if int(r.inFlight.Load()) > n {
+		if !patient || !r.canBePatient() || int(r.inFlight.Load()) > n {
 			n = 1
 		}
 		r.enter(uint32(n))
 	}
 	r.handOver()
+}
+
+// dropFile empties an entry of the table of files, unless that is going to go with the ring.
+func (r *ring) dropFile(slot int) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return
+	}
+	r.submitters.Add(1) // the ring stays open
+	r.mu.Unlock()
+	r.u.RegisterFilesUpdate(uint32(slot), []int32{-1})
+	r.submitters.Add(-1)
 }

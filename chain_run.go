@@ -67,13 +67,13 @@ func (c *Chain) cancelFlying() {
 	}, byCaller)
 }
 
-// late reports whether a context or a deadline has ended while the links were being published.
+// late reports whether a context or a deadline may have ended while the links were being published.
 func (c *Chain) late(links []*link) bool {
 	if c.cancelled.Load() {
 		return true
 	}
 	for _, l := range links {
-		if f := l.op.file; f != nil && f.deadlineOf(l.op.code).hasPassed() {
+		if f := l.op.file; f != nil && f.deadlineOf(l.op.code).mayHavePassed() {
 			return true
 		}
 	}

@@ -87,6 +87,19 @@ func (d *deadline) hasPassed() bool {
 	return d.over()
 }
 
+// mayHavePassed is hasPassed for a caller that leads. It does not wait for mu, whose holder may be
+// waiting for completions in turn, but reports true then.
+func (d *deadline) mayHavePassed() bool {
+	if !d.armed.Load() {
+		return false
+	}
+	if !d.mu.TryLock() {
+		return true
+	}
+	defer d.mu.Unlock()
+	return d.over()
+}
+
 // deadlineOf returns the deadline that an operation is subject to. Syncs count as writes.
 func (f *File) deadlineOf(code opcode) *deadline {
 	if code.reads() {

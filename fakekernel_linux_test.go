@@ -118,6 +118,12 @@ func (k *fakeKernel) enter(toSubmit, minComplete uint32, flags uring.EnterFlags)
 	}
 	k.flush()
 	for k.ring.CQReady() < minComplete {
+		if flags&uring.EnterExtArg != 0 && n == 0 {
+			return 0, syscall.ETIME, true // with all that can be had
+		}
+		if flags&uring.EnterExtArg != 0 {
+			return int(n), 0, true
+		}
 		k.arrived.Wait()
 	}
 	return int(n), 0, true
@@ -211,22 +217,36 @@ func (k *fakeKernel) set(change func()) {
 	change()
 }
 
+// newFakeKernel returns the kernel of a ring whose queues have the given number of entries.
+func newFakeKernel(t *testing.T, entries uint32, features uring.Features) *fakeKernel {
+	t.Helper()
+	k := &fakeKernel{}
+	k.arrived = sync.NewCond(&k.mu)
+	var err error
+	if k.ring, k.fake, err = uring.NewFake(entries, entries, 0, features, k.enter); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 const fakeDepth = 16
 
 // fakeEngine returns an engine with one ring, whose kernel is a fake. At the end of the test nothing
 // may be left in it; the test closes the files.
 func fakeEngine(t *testing.T) (*Engine, *fakeKernel) {
 	t.Helper()
+	return fakeEngineWith(t, 0)
+}
+
+// fakeEngineWith is fakeEngine with a kernel that has features.
+func fakeEngineWith(t *testing.T, features uring.Features) (*Engine, *fakeKernel) {
+	t.Helper()
 	t.Setenv("RINGFILE_BACKEND", "blocking")
 	e, err := New(Config{CloseTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &fakeKernel{}
-	k.arrived = sync.NewCond(&k.mu)
-	if k.ring, k.fake, err = uring.NewFake(2*fakeDepth, 2*fakeDepth, 0, 0, k.enter); err != nil {
-		t.Fatal(err)
-	}
+	k := newFakeKernel(t, 2*fakeDepth, features)
 	r, err := newRing(e, k.ring, fakeDepth)
 	if err != nil {
 		t.Fatal(err)

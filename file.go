@@ -630,6 +630,7 @@ func (f *File) Close() error {
 	}
 	if others {
 		for r := range f.engine.everyRing {
+			r.dismissFile(f)
 			r.cancelFile(f, func(opcode) bool { return true }, byFileClose)
 		}
 	}

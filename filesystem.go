@@ -102,8 +102,7 @@ func (s FileSystem) stat(c call, block func(string) (fs.FileInfo, error)) (fs.Fi
 		return nil, err
 	}
 	if s.ctx == nil {
-		e.enterCall()
-		defer e.blocking.release()
+		defer e.leaveCall(e.enterCall())
 		return block(c.name)
 	}
 	own := c // on the heap, which the calls without a context are spared

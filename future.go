@@ -367,6 +367,10 @@ func startFuture[T any](op operation, word string, value func(int) T) *Future[T]
 			f.finish(n, 0, notCancelled, err)
 			return f
 		}
+		if file.deadlineOf(op.code).hasPassed() {
+			f.finish(n, syscall.ECANCELED, byDeadline, nil)
+			return f
+		}
 	}
 	go f.runBlocking(n)
 	return f
@@ -383,14 +387,14 @@ func (f *Future[T]) runAsking() {
 }
 
 // submit puts the operation on a ring, to go on after the first n bytes. It reports false if no
-// ring takes it.
+// ring takes it, or the deadline has passed before there was a slot.
 func (f *Future[T]) submit(n int) bool {
 	file := f.op.file
 	r := file.engine.pick()
 	if r == nil {
 		return false
 	}
-	if req, _ := r.start(&f.op, n, f, false, nil, nil); req == nil {
+	if req, _ := r.start(&f.op, n, f, false, nil, file.deadlineOf(f.op.code).late()); req == nil {
 		return false
 	}
 	r.engine.stats.ring.add(1)

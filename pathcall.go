@@ -63,10 +63,17 @@ func (s FileSystem) admit(c *call) (*Engine, error) {
 	return e, nil
 }
 
-// enterCall takes a place among the blocking calls, until e.blocking.release.
-func (e *Engine) enterCall() {
+// enterCall takes a place among the blocking calls. It returns what leaveCall wants.
+func (e *Engine) enterCall() *atomic.Int64 {
 	e.stats.blocking.add(1)
 	e.blocking.acquire()
+	return e.stats.stamps.begin()
+}
+
+// leaveCall gives the place back.
+func (e *Engine) leaveCall(stamp *atomic.Int64) {
+	e.stats.stamps.end(stamp)
+	e.blocking.release()
 }
 
 // do carries c out: by the function block in this goroutine, or, if there is a context, on a ring
@@ -77,8 +84,7 @@ func (s FileSystem) do(c call, block func() error) error {
 		return err
 	}
 	if s.ctx == nil {
-		e.enterCall()
-		defer e.blocking.release()
+		defer e.leaveCall(e.enterCall())
 		return block()
 	}
 	if e.offers(c.op) {
@@ -98,8 +104,7 @@ func value[T any](s FileSystem, c call, block func() (T, error), drop func(T)) (
 		return *new(T), err
 	}
 	if s.ctx == nil {
-		e.enterCall()
-		defer e.blocking.release()
+		defer e.leaveCall(e.enterCall())
 		return block()
 	}
 	own := c
@@ -178,7 +183,9 @@ func blockUntil[T any](ctx context.Context, e *Engine, c *call, block func() (T,
 				res.err = wrap(ErrEngineClosed)
 			default:
 				e.stats.blocking.add(1)
+				stamp := e.stats.stamps.begin()
 				res.value, res.err = block()
+				e.stats.stamps.end(stamp)
 				if !state.CompareAndSwap(uint32(submitted), uint32(completed)) && drop != nil && res.err == nil {
 					drop(res.value)
 				}

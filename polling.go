@@ -93,12 +93,12 @@ func (r *ring) enterSQPoll(minComplete uint32) bool {
 		if flags == 0 {
 			return true
 		}
-		_, err := r.u.Enter(0, minComplete, flags)
+		_, err := r.enterOnce(0, minComplete, flags)
 		r.engine.stats.enters.add(1)
 		switch err {
 		case nil:
 			return true
-		case syscall.EINTR:
+		case syscall.EINTR, syscall.ETIME:
 			if minComplete > 0 {
 				return true
 			}

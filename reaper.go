@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ringfile/ringfile/internal/race"
 	"github.com/ringfile/ringfile/uring"
 )
 
@@ -52,7 +51,7 @@ type ring struct {
 	mu      sync.Mutex // the submission side:
 	stance  stance
 	free    []*request
-	waiting queue[chan *request]  // callers for whom no slot was free
+	waiting queue[waiter]         // callers for whom no slot was free
 	cancels uint32                // cancellations whose completion is due
 	closed  bool                  // takes no more requests
 	broken  atomic.Pointer[error] // io_uring_enter failed for good
@@ -61,7 +60,8 @@ type ring struct {
 	inFlight   atomic.Int32 // requests published and not completed
 	submitters atomic.Int32 // callers that are submitting
 
-	cqes [64]uring.CQE // the watcher's
+	cqes    [64]uring.CQE // the watcher's
+	patient uring.WaitArg // a leader's
 
 	wake    chan struct{} // one element: wakes the parked reaper
 	drained chan struct{} // closed when a closed ring has nothing in flight
@@ -100,7 +100,7 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 func (r *ring) start(op *operation, n int, p promise, mayLead bool, stop, late <-chan struct{}) (req *request, lead bool) {
 	r.mu.Lock()
 	if len(r.free) == 0 || r.waiting.len() > 0 {
-		if req = r.awaitSlot(stop, late); req == nil {
+		if req = r.awaitSlot(op.file, stop, late); req == nil {
 			return nil, false
 		}
 	} else if !r.closed && r.broken.Load() == nil {
@@ -256,68 +256,6 @@ func (r *ring) sqe() *uring.SQE {
 	}
 }
 
-// awaitSlot parks until a slot is handed over. mu is held at the call and at the return with a
-// slot, and not at the return without.
-func (r *ring) awaitSlot(stop, late <-chan struct{}) *request {
-	if r.closed || r.broken.Load() != nil {
-		r.mu.Unlock()
-		return nil
-	}
-	hand := hands.Get().(chan *request)
-	r.waiting.push(hand)
-	r.stats.slotWaits++
-	r.mu.Unlock()
-	defer hands.Put(hand)
-	select {
-	case req := <-hand:
-		if req != nil {
-			r.mu.Lock()
-		}
-		return req
-	case <-stop:
-	case <-late:
-	}
-	r.mu.Lock()
-	left := r.waiting.remove(hand)
-	r.mu.Unlock()
-	if !left {
-		if req := <-hand; req != nil { // handed over in the meantime
-			r.release(req)
-		}
-	}
-	return nil
-}
-
-// dismiss sends those who wait for a slot away, as there will be none for them. mu is held.
-func (r *ring) dismiss() {
-	for r.waiting.len() > 0 {
-		r.waiting.pop() <- nil
-	}
-}
-
-// hands are the channels, of one element, through which slots are handed over.
-var hands = sync.Pool{New: func() any { return make(chan *request, 1) }}
-
-// release ends a request's life: what it referred to is forgotten, later completions with its
-// user_data are no longer its own, and the slot goes to the caller that has waited longest.
-func (r *ring) release(req *request) {
-	r.mu.Lock()
-	req.operation = operation{}
-	clear(req.iovs[:cap(req.iovs)])
-	req.promise, req.bounce = nil, nil
-	if race.Enabled {
-		req.n, req.errno = poisonN, syscall.Errno(poisonByte)
-	}
-	req.phase.Store(uint32(idle))
-	req.gen.Add(1)
-	if r.waiting.len() > 0 {
-		r.waiting.pop() <- req
-	} else {
-		r.free = append(r.free, req)
-	}
-	r.mu.Unlock()
-}
-
 // submitAndUnlock hands everything that is queued to the kernel, without waiting for completions.
 // mu is held at the call. Somebody else's call may have taken it all already, so that it can even
 // be complete: the ring stays open until submitters is zero.
@@ -392,6 +330,11 @@ func (r *ring) reaper() {
 			<-r.wake
 			continue
 		}
+		if r.whole != nil && r.whole.ending > 0 {
+			r.mu.Unlock()
+			runtime.Gosched()
+			continue
+		}
 		// From here on callers submit for themselves: what they queue now may miss the call below.
 		r.stance = asleep
 		r.mu.Unlock()
@@ -434,7 +377,7 @@ func (r *ring) enter(minComplete uint32) bool {
 			}
 			return true
 		}
-		n, err := r.u.Enter(queued, minComplete, flags)
+		n, err := r.enterOnce(queued, minComplete, flags)
 		r.engine.stats.enters.add(1)
 		r.stats.submitted(n)
 		switch err {
@@ -444,7 +387,7 @@ func (r *ring) enter(minComplete uint32) bool {
 			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {
 				return true
 			}
-		case syscall.EINTR:
+		case syscall.EINTR, syscall.ETIME:
 			if minComplete > 0 {
 				return true
 			}
@@ -558,135 +501,4 @@ func (r *ring) done() {
 		r.checkDrained()
 		r.mu.Unlock()
 	}
-}
-
-// checkDrained closes drained when nothing is in flight any more. mu is held.
-func (r *ring) checkDrained() {
-	if r.closed && r.inFlight.Load() == 0 {
-		select {
-		case <-r.drained:
-		default:
-			close(r.drained)
-		}
-	}
-}
-
-// cancel asks the kernel to give up the request with the given user_data, on behalf of why. The
-// request completes as always, with ECANCELED or with its result. It may have completed and been
-// released already; its slot's next request is not touched then.
-func (r *ring) cancel(req *request, id uint64, why cause) {
-	for {
-		r.mu.Lock()
-		if r.broken.Load() != nil || !r.slab.current(req, id) {
-			r.mu.Unlock()
-			return
-		}
-		if r.cancels < uint32(len(r.slab.slots)) {
-			break
-		}
-		r.mu.Unlock()
-		runtime.Gosched() // cancellations complete at once; one of them will make room
-	}
-	if !req.cause.CompareAndSwap(uint32(notCancelled), uint32(why)) {
-		r.mu.Unlock()
-		return
-	}
-	if r.polling.io { // a cancellation is EINVAL there; the request completes by itself
-		r.mu.Unlock()
-		return
-	}
-	r.cancels++
-	sqe := r.sqe()
-	sqe.PrepCancel64(id, 0)
-	sqe.UserData = idCancel
-	r.u.Flush()
-	r.engine.stats.cancels.add(1)
-	r.submitAndUnlock()
-}
-
-// cancelFile cancels the requests of f that match, on behalf of why.
-func (r *ring) cancelFile(f *File, match func(opcode) bool, why cause) {
-	r.cancelAll(func(req *request) bool { return (f == nil || req.file == f) && match(req.code) }, why)
-}
-
-// cancelAll cancels the requests that match, on behalf of why. match is called with mu held.
-func (r *ring) cancelAll(match func(*request) bool, why cause) {
-	for i := range r.slab.slots {
-		req := &r.slab.slots[i]
-		r.mu.Lock()
-		hit := phase(req.phase.Load()) != idle && match(req)
-		id := r.slab.id(req)
-		r.mu.Unlock()
-		if hit {
-			r.cancel(req, id, why)
-		}
-	}
-}
-
-// brokenPoll is how often the completion queue of a broken ring is looked at.
-const brokenPoll = 10 * time.Millisecond
-
-// breakDown takes a ring out of service whose io_uring_enter failed for good, as when its
-// descriptor was closed behind our back. Requests that the kernel has taken stay what they are:
-// their completions are still looked for. The others, and new ones, take the blocking road.
-func (r *ring) breakDown(err error) {
-	if r.broken.CompareAndSwap(nil, &err) {
-		r.engine.stats.broken.add(1)
-		r.mu.Lock()
-		r.dismiss()
-		r.mu.Unlock()
-	}
-}
-
-// salvage ends the requests of a broken ring that the kernel has not taken, with EAGAIN, which
-// sends them to the blocking road. Only the watcher calls it.
-func (r *ring) salvage() {
-	var ids []uint64
-	r.mu.Lock()
-	// Else later: somebody may still be in the kernel, or its thread may take them.
-	if r.submitters.Load() == 0 && (!r.polling.sq || r.threadGone()) {
-		r.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
-	}
-	r.mu.Unlock()
-	for _, id := range ids {
-		r.complete(&uring.CQE{UserData: id, Res: -int32(syscall.EAGAIN)})
-	}
-}
-
-// refuse stops the intake and cancels what is in flight.
-func (r *ring) refuse() {
-	r.mu.Lock()
-	r.closed = true
-	r.dismiss()
-	r.checkDrained()
-	r.mu.Unlock()
-	r.cancelFile(nil, func(opcode) bool { return true }, byEngineClose)
-}
-
-// close ends the ring once nothing is in flight: reaper, memory, descriptor. It returns the number
-// of requests that are still in flight after the time limit; then everything stays as it is.
-func (r *ring) close(limit time.Duration) int {
-	r.refuse()
-	select {
-	case <-r.drained:
-	case <-time.After(limit):
-		if n := int(r.inFlight.Load()); n > 0 {
-			return n
-		}
-		<-r.drained
-	}
-	r.mu.Lock()
-	if r.stance == unwatched {
-		r.stance = awake
-		r.wake <- struct{}{}
-	} // else whoever watches sees closed: the reaper ends, a leader wakes it for that
-	r.mu.Unlock()
-	<-r.stopped
-	for r.submitters.Load() > 0 {
-		time.Sleep(10 * time.Microsecond) // they are not waiting for anything
-	}
-	if err := r.u.Close(); err != nil {
-		r.breakDown(err)
-	}
-	return 0
 }

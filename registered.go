@@ -112,10 +112,11 @@ func newFixedTable(ranges []fixedRange) *fixedTable {
 	return t
 }
 
-// fixedSlot returns where p, what a direct transfer moves, is registered. mu of the ring is held.
+// fixedSlot returns where p, what a direct transfer moves, is registered. mu of the ring is held. The
+// ring for chains has nothing registered.
 func (req *request) fixedSlot(p []byte) (slot uint16, ok bool) {
 	t := req.ring.engine.fixed.table.Load()
-	if t == nil || !req.file.direct {
+	if t == nil || !req.file.direct || req.ring.whole != nil {
 		return 0, false
 	}
 	if slot, ok = t.find(p); ok {
@@ -172,7 +173,7 @@ func (g *registry) remove(m *fixedMemory) (inFlight int) {
 	i := slices.IndexFunc(ranges, func(r fixedRange) bool { return int(r.slot) == m.slot })
 	gone := ranges[i]
 	g.table.Store(newFixedTable(slices.Delete(ranges, i, i+1)))
-	for _, r := range m.engine.rings {
+	for r := range m.engine.everyRing {
 		inFlight += r.usersOf(gone)
 	}
 	if inFlight > 0 {
@@ -195,12 +196,17 @@ func (r *ring) usersOf(in fixedRange) (n int) {
 	defer r.mu.Unlock()
 	for i := range r.slab.slots {
 		req := &r.slab.slots[i]
-		at := address(req.buf)
-		if phase(req.phase.Load()) != idle && at >= in.start && at < in.end {
+		if phase(req.phase.Load()) != idle && (in.has(req.buf) || slices.ContainsFunc(req.vec, in.has)) {
 			n++
 		}
 	}
 	return n
+}
+
+// has reports whether p begins in the range.
+func (in fixedRange) has(p []byte) bool {
+	at := address(p)
+	return at >= in.start && at < in.end
 }
 
 // end keeps everybody from the rings, which are about to be closed.

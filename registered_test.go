@@ -422,3 +422,33 @@ func TestRegisteredAllocations(t *testing.T) {
 		t.Errorf("%v allocations for Get, ReadAt, Put", n)
 	}
 }
+
+// TestRegisteredChain uses registered buffers in a Chain, whose ring knows none of them: it is carried
+// out by that ring all the same.
+func TestRegisteredChain(t *testing.T) {
+	e, err := ringfile.New(ringfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	f := openDirect(t, e)
+	defer f.Close()
+	readDirect(t, f, 0) // the file system is known from here on
+	needRing(t, e, f)
+	p := newPool(t, e, 1, 8192)
+	defer p.Close()
+	buf := p.Get()
+	defer p.Put(buf)
+	before := e.Stats()
+	var c ringfile.Chain
+	c.ReadAt(f, buf, 4096)
+	c.WriteAt(f, buf, 4096)
+	c.Datasync(f)
+	if err := c.Run(); err != nil || testutil.CheckPattern(buf, 4096) >= 0 {
+		t.Errorf("Run: %v, or wrong data", err)
+	}
+	if s := e.Stats(); s.Refused != before.Refused || s.Blocking != before.Blocking || s.Ring != before.Ring+3 {
+		t.Errorf("%d links refused, %d done by system calls, %d on a ring",
+			s.Refused-before.Refused, s.Blocking-before.Blocking, s.Ring-before.Ring)
+	}
+}

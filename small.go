@@ -102,7 +102,7 @@ func (s *small) read(r *ring, p []byte) (n int, op string, errno syscall.Errno) 
 	<-c.wake
 	if open.errno == 0 && closing.errno != 0 {
 		// The chain came apart. The table must not keep the file.
-		r.u.RegisterFilesUpdate(uint32(closing.slot), []int32{-1})
+		r.dropFile(closing.slot)
 	}
 	switch {
 	case open.errno != 0:

@@ -48,7 +48,8 @@ type Stats struct {
 	InFlight      int // requests with the kernel
 	BlockingCalls int // goroutines in a blocking system call
 	// OldestInFlight is how long ago the oldest operation began that is with the kernel now, on a ring
-	// or in a blocking transfer or sync; zero if there is none. On a healthy device it stays far
+	// or in a blocking transfer, sync or file-system call (opening a file is not among them); zero if
+	// there is none. On a healthy device it stays far
 	// below a second: a watchdog can tell from it that a disk hangs.
 	OldestInFlight time.Duration
 	Rings          int // rings in service

@@ -28,17 +28,17 @@ var slowStats = statGroup * 50 * time.Microsecond
 // by one, by system calls; a ring has a kernel thread do each. When it turns out to wait, the rest
 // is in flight together.
 func (w *walk) list(path string) ([]walkEntry, error) {
-	w.engine.enterCall()
+	stamp := w.engine.enterCall()
 	dir, err := openDir(path)
 	if err != nil {
-		w.engine.blocking.release()
+		w.engine.leaveCall(stamp)
 		return nil, err
 	}
 	entries, err := dir.ReadDir(-1)
 	all := sorted(entries)
 	s := statter{engine: w.engine, dir: dir, path: path}
 	n := s.oneByOne(all)
-	w.engine.blocking.release()
+	w.engine.leaveCall(stamp)
 	rest := all[n:]
 	switch {
 	case len(rest) == 0:
@@ -158,8 +158,7 @@ func (a *statAhead) start(e *Engine) {
 // settle stores the result of a request.
 func (s *statter) settle(e *walkEntry, a *statAhead) {
 	if a.err != nil { // os has the last word, by a blocking call
-		s.engine.enterCall()
-		defer s.engine.blocking.release()
+		defer s.engine.leaveCall(s.engine.enterCall())
 	}
 	s.store(e, &a.stat, a.err)
 }
@@ -171,8 +170,7 @@ func (s *statter) byCrowd(entries []walkEntry) {
 	var crowd sync.WaitGroup
 	for range min(len(entries), statCrowd) {
 		crowd.Go(func() {
-			s.engine.enterCall()
-			defer s.engine.blocking.release()
+			defer s.engine.leaveCall(s.engine.enterCall())
 			for i := next.Add(1) - 1; i < int64(len(entries)); i = next.Add(1) - 1 {
 				s.describe(fd, &entries[i])
 			}

@@ -6,8 +6,7 @@ import "os"
 
 // list reads a directory and describes what is in it.
 func (w *walk) list(path string) ([]walkEntry, error) {
-	w.engine.enterCall()
-	defer w.engine.blocking.release()
+	defer w.engine.leaveCall(w.engine.enterCall())
 	entries, err := os.ReadDir(path)
 	all := sorted(entries)
 	for i := range all {
