@@ -87,6 +87,7 @@ func road(t *testing.T, b ringfile.Backend, c ringfile.Config, test func(t *test
 	if err != nil {
 		t.Skipf("no %s backend: %v", b, err)
 	}
+	defer e.Close() // of a test that skips the rest of itself
 	defer testutil.Watchdog(t, time.Minute+testutil.StressTime(t))()
 	test(t, e)
 	if err := e.Close(); err != nil {

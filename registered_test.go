@@ -22,6 +22,7 @@ func newPool(t *testing.T, e *ringfile.Engine, n, size int) *ringfile.BufferPool
 	p := e.NewBufferPool(size, n)
 	if err := p.Registered(); err != nil {
 		if e.Available() != nil || kernelBefore(5, 19) {
+			e.Close()
 			t.Skip(err)
 		}
 		t.Fatal(err)
