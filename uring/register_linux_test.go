@@ -475,7 +475,11 @@ func TestRegisterCloneBuffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	needReg(t, "5.19", dst.RegisterBuffersSparse(8))
-	needReg(t, "6.13", dst.RegisterCloneBuffers(src, 1, 5, 1))
+	err := dst.RegisterCloneBuffers(src, 1, 5, 1)
+	if errors.Is(err, syscall.EBUSY) {
+		t.Skip("needs Linux 6.13: before, only whole tables are cloned, into rings without one")
+	}
+	needReg(t, "6.13", err)
 	path, fd := tempFile(t, pattern(4096))
 	if n := must(t, dst, func(e *SQE) { e.PrepReadFixed(fd, bufs[1], 0, 5) }); n != 4096 || !bytes.Equal(bufs[1], pattern(4096)) {
 		t.Errorf("read of %s: got %d, or wrong bytes", path, n)
