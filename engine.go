@@ -84,7 +84,7 @@ type Config struct {
 
 	// SQPoll, if not nil, has a kernel thread take the requests, which then need no system call to
 	// be submitted. New fails where that cannot be had. See docs/polling.md.
-	SQPoll *SQPoll
+	SQPoll *SQPollConfig
 
 	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers, instead of
 	// waiting for interrupts. It takes devices with poll queues: on others these transfers fail,

@@ -18,7 +18,7 @@ func ExampleConfig_sqPoll() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	e, err := ringfile.New(ringfile.Config{SQPoll: &ringfile.SQPoll{Idle: 50 * time.Millisecond}})
+	e, err := ringfile.New(ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: 50 * time.Millisecond}})
 	if err != nil { // no io_uring, or not in this mode: the program may do without
 		if e, err = ringfile.New(ringfile.Config{}); err != nil {
 			log.Fatal(err)

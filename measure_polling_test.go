@@ -77,7 +77,7 @@ func TestMeasurePolling(t *testing.T) {
 		config ringfile.Config
 	}{
 		{"ringfile", ringfile.Config{}},
-		{"ringfile SQPoll", ringfile.Config{SQPoll: &ringfile.SQPoll{}}},
+		{"ringfile SQPoll", ringfile.Config{SQPoll: &ringfile.SQPollConfig{}}},
 		{"ringfile IOPoll", ringfile.Config{IOPoll: true}},
 	} {
 		e, err := ringfile.New(c.config)

@@ -9,13 +9,13 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// SQPoll is the configuration of the kernel thread that takes an engine's requests, so that
+// SQPollConfig is the configuration of the kernel thread that takes an engine's requests, so that
 // submitting them needs no system call (IORING_SETUP_SQPOLL). Waiting for them still does.
 //
 // There is one thread for an engine, however many rings it has. It runs with the credentials that
 // the goroutine which called New had, also after the process has changed its own, and its processor
 // time counts as the process's.
-type SQPoll struct {
+type SQPollConfig struct {
 	// Idle is how long the thread looks for further requests after the last one, keeping a CPU
 	// busy, before it sleeps, in whole milliseconds, rounded up. The first request after that
 	// costs a system call that wakes it. Zero: 20 milliseconds.
@@ -29,7 +29,7 @@ type SQPoll struct {
 
 const defaultSQPollIdle = 20 * time.Millisecond
 
-func (p *SQPoll) check() error {
+func (p *SQPollConfig) check() error {
 	switch {
 	case p == nil:
 		return nil
@@ -43,7 +43,7 @@ func (p *SQPoll) check() error {
 	return nil
 }
 
-func (p *SQPoll) idleMS() uint32 {
+func (p *SQPollConfig) idleMS() uint32 {
 	idle := p.Idle
 	if idle == 0 {
 		idle = defaultSQPollIdle

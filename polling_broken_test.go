@@ -17,7 +17,7 @@ import (
 // it takes completes, and what it will never take, as nobody can wake it, is done by blocking calls.
 func TestBrokenSQPoll(t *testing.T) {
 	t.Setenv("RINGFILE_BACKEND", "uring")
-	e, err := New(Config{Rings: 1, Depth: 64, CloseTimeout: 30 * time.Second, SQPoll: &SQPoll{Idle: time.Millisecond}})
+	e, err := New(Config{Rings: 1, Depth: 64, CloseTimeout: 30 * time.Second, SQPoll: &SQPollConfig{Idle: time.Millisecond}})
 	if err != nil {
 		t.Skip(err)
 	}
@@ -44,7 +44,7 @@ func TestBrokenSQPoll(t *testing.T) {
 // TestSQPollStranded breaks a ring while its thread sleeps: the request that is queued is withdrawn.
 func TestSQPollStranded(t *testing.T) {
 	t.Setenv("RINGFILE_BACKEND", "uring")
-	e, err := New(Config{Rings: 1, Depth: 64, SQPoll: &SQPoll{Idle: time.Millisecond}})
+	e, err := New(Config{Rings: 1, Depth: 64, SQPoll: &SQPollConfig{Idle: time.Millisecond}})
 	if err != nil {
 		t.Skip(err)
 	}

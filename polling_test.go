@@ -21,7 +21,7 @@ import (
 
 // withSQPoll returns c with a polling thread that often falls asleep.
 func withSQPoll(c ringfile.Config) ringfile.Config {
-	c.SQPoll = &ringfile.SQPoll{Idle: time.Millisecond}
+	c.SQPoll = &ringfile.SQPollConfig{Idle: time.Millisecond}
 	return c
 }
 
@@ -190,7 +190,7 @@ func TestSQPollCancel(t *testing.T) {
 // TestSQPollEnters makes sure that submitting costs no system call while the thread is awake: what
 // enters there are only wait.
 func TestSQPollEnters(t *testing.T) {
-	c := ringfile.Config{SQPoll: &ringfile.SQPoll{Idle: 2 * time.Second}}
+	c := ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: 2 * time.Second}}
 	t.Setenv("RINGFILE_BACKEND", "uring")
 	e, err := ringfile.New(c)
 	if err != nil {
@@ -236,11 +236,11 @@ func TestPollingConfig(t *testing.T) {
 		want    string // in the error
 		typed   bool
 	}{
-		{"no such CPU", "", ringfile.Config{SQPoll: &ringfile.SQPoll{Pinned: true, CPU: 60000}}, "CPU 60000 is not online", true},
-		{"negative CPU", "", ringfile.Config{SQPoll: &ringfile.SQPoll{Pinned: true, CPU: -1}}, "which numbers no CPU", false},
-		{"negative idle time", "", ringfile.Config{SQPoll: &ringfile.SQPoll{Idle: -1}}, "negative", false},
-		{"long idle time", "", ringfile.Config{SQPoll: &ringfile.SQPoll{Idle: 2 * time.Hour}}, "at most an hour", false},
-		{"blocking was asked for", "blocking", ringfile.Config{SQPoll: &ringfile.SQPoll{}, IOPoll: true}, "", false},
+		{"no such CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: 60000}}, "CPU 60000 is not online", true},
+		{"negative CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: -1}}, "which numbers no CPU", false},
+		{"negative idle time", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: -1}}, "negative", false},
+		{"long idle time", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: 2 * time.Hour}}, "at most an hour", false},
+		{"blocking was asked for", "blocking", ringfile.Config{SQPoll: &ringfile.SQPollConfig{}, IOPoll: true}, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("RINGFILE_BACKEND", c.backend)
@@ -276,7 +276,7 @@ func TestSQPollPinned(t *testing.T) {
 	var err error
 	for cpu := range 64 { // the first that is ours
 		var e *ringfile.Engine
-		if e, err = ringfile.New(ringfile.Config{SQPoll: &ringfile.SQPoll{Pinned: true, CPU: cpu}}); err == nil {
+		if e, err = ringfile.New(ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: cpu}}); err == nil {
 			f := openDirect(t, e)
 			readDirect(t, f, 4096)
 			f.Close()
