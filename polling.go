@@ -98,7 +98,7 @@ func (r *ring) enterSQPoll(minComplete uint32) bool {
 		switch err {
 		case nil:
 			return true
-		case syscall.EINTR, syscall.ETIME:
+		case syscall.EINTR, errTimedOut:
 			if minComplete > 0 {
 				return true
 			}

@@ -1,6 +1,8 @@
 package ringfile
 
 import (
+	"syscall"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile/uring"
@@ -85,3 +87,6 @@ func (req *request) fillIovecs() {
 		req.iovs = append(req.iovs, v)
 	}
 }
+
+// errTimedOut is what a wait with a limit returns when that is over.
+const errTimedOut = syscall.ETIME

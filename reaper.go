@@ -387,7 +387,7 @@ func (r *ring) enter(minComplete uint32) bool {
 			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {
 				return true
 			}
-		case syscall.EINTR, syscall.ETIME:
+		case syscall.EINTR, errTimedOut:
 			if minComplete > 0 {
 				return true
 			}
