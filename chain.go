@@ -46,6 +46,7 @@ type Chain struct {
 	n       int
 	next    int // the first that is still to be carried out
 	running bool
+	drain   bool // it runs alone
 	ctx     context.Context
 	stop    <-chan struct{} // of ctx
 
@@ -111,6 +112,12 @@ func (c *Chain) Anyway() {
 	}
 }
 
+// Drain has the next Run wait until the chains have ended that run now on the engine of its first
+// file, and those that come later wait for it: what IOSQE_IO_DRAIN does within one ring, on all
+// roads. A checkpoint behind all appends is an example. A context ends the wait, a deadline does not.
+// Only chains take part, neither other calls nor ReadFileInto.
+func (c *Chain) Drain() { c.drain = true }
+
 func (c *Chain) add(op operation) int {
 	if c.n == len(c.links) {
 		c.links = append(c.links, &link{chain: c})
@@ -136,9 +143,31 @@ func (c *Chain) RunContext(ctx context.Context) error {
 		panic("ringfile: Chain is running already")
 	}
 	c.begin(ctx)
+	e := c.engine()
+	weight := int64(1)
+	if c.drain {
+		weight = maxChains
+		c.drain = false
+	}
+	// If the context ends in the meantime, the first operation finds that out.
+	held := e != nil && e.chainOrder.Acquire(ctx, weight) == nil
 	err := c.advance()
+	if held {
+		e.chainOrder.Release(weight)
+	}
 	c.end()
 	return err
+}
+
+// maxChains is how many chains run at a time on an engine, more than there can be.
+const maxChains = 1 << 40
+
+// engine returns that of the first file that is still to be used, nil if there is none.
+func (c *Chain) engine() *Engine {
+	if c.next == c.n || isFile(c.links[c.next].op.file) != nil {
+		return nil
+	}
+	return c.links[c.next].op.file.engine
 }
 
 // Result returns what became of operation i. Before a Run has come to it Err is ErrNotRun.
@@ -154,7 +183,7 @@ func (c *Chain) Reset() {
 	for _, l := range c.links[:c.n] {
 		*l = link{chain: c}
 	}
-	c.n, c.next = 0, 0
+	c.n, c.next, c.drain = 0, 0, false
 }
 
 func (c *Chain) begin(ctx context.Context) {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/ringfile/ringfile/uring"
 )
 
@@ -165,6 +167,8 @@ type Engine struct {
 	closing   sync.Mutex // held by Close
 	chainsMu  sync.Mutex // held while the ring for chains is made
 	chainless bool       // it cannot be made
+	// chainOrder is held by chains that run, with all of its weight by one that drains.
+	chainOrder *semaphore.Weighted
 }
 
 // home is the ring that requests from one P prefer.
@@ -180,7 +184,7 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c}
+	e := &Engine{config: c, chainOrder: semaphore.NewWeighted(maxChains)}
 	if c.Backend != BackendBlocking {
 		e.reason = e.openRings()
 		if e.reason != nil && (c.Backend == BackendURing || c.polls()) {
