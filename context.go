@@ -92,6 +92,14 @@ func (f *File) DatasyncContext(ctx context.Context) error {
 	return f.controlUntil(ctx, &operation{code: opFdatasync, file: f}, "sync")
 }
 
+// PrefetchContext is Prefetch, given up when ctx ends; the kernel may go on with it.
+func (f *File) PrefetchContext(ctx context.Context, off, length int64) error {
+	if length < 0 && f != nil && f.os != nil {
+		return f.wrap("prefetch", syscall.EINVAL)
+	}
+	return f.controlUntil(ctx, &operation{code: opPrefetch, file: f, off: off, length: length}, "prefetch")
+}
+
 // AllocateContext is Allocate, given up when ctx ends; the kernel may go on with it.
 func (f *File) AllocateContext(ctx context.Context, off, length int64) error {
 	return f.controlUntil(ctx, &operation{code: opAllocate, file: f, off: off, length: length}, "allocate")
@@ -145,7 +153,11 @@ type until struct {
 }
 
 func (f *File) until(ctx context.Context, code opcode) until {
-	return until{ctx: ctx, stop: ctx.Done(), late: f.deadlineOf(code).late()}
+	u := until{ctx: ctx, stop: ctx.Done()}
+	if code != opPath { // calls that describe or change a file have no deadline
+		u.late = f.deadlineOf(code).late()
+	}
+	return u
 }
 
 // err returns the reason if the wait has ended, and who ended it.

@@ -12,9 +12,10 @@ import (
 func DirFS(dir string) fs.FS { return FileSystem{}.DirFS(dir) }
 
 // DirFS returns the tree below the directory dir as an fs.FS whose files are *File. It implements
-// fs.StatFS, fs.ReadFileFS, fs.ReadDirFS, fs.ReadLinkFS and fs.SubFS, and errors name paths within
-// the tree. As with os.DirFS, symbolic links lead out of the tree, and dir is looked up anew by each
-// call if it is relative. With a context calls are given up when that ends, reads of open files not.
+// fs.StatFS, fs.ReadFileFS, fs.ReadDirFS, fs.ReadLinkFS and fs.SubFS; errors of its methods name paths
+// within the tree, those of its files names as they were opened. As with os.DirFS, symbolic links may
+// lead out of the tree, and dir is looked up anew by each call. With a context these methods are given
+// up when that ends, those of open files not: they have forms with a context of their own.
 func (s FileSystem) DirFS(dir string) fs.FS { return dirFS{s, dir} }
 
 type dirFS struct {

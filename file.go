@@ -93,13 +93,7 @@ func OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 
 // CreateTemp creates a new temporary file as os.CreateTemp does and opens it for reading and
 // writing. The caller removes it.
-func CreateTemp(dir, pattern string) (*File, error) {
-	e, err := Default()
-	if err != nil {
-		return nil, err
-	}
-	return e.CreateTemp(dir, pattern)
-}
+func CreateTemp(dir, pattern string) (*File, error) { return FileSystem{}.CreateTemp(dir, pattern) }
 
 // NewFile makes a File of f, which it takes over: f must not be used or closed any more, not even
 // by others that hold it. The File keeps f's name, position and descriptor. It returns nil if f
@@ -145,22 +139,14 @@ func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrEngineClosed}
 	}
 	e.blocking.acquire()
-	defer e.blocking.release()
+	stamp := e.stats.stamps.begin()
+	defer e.leaveCall(stamp)
 	return e.openFile(name, flag, perm)
 }
 
 // CreateTemp is the package's CreateTemp on this engine.
 func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
-	if e.closed.Load() {
-		return nil, &fs.PathError{Op: "createtemp", Path: pattern, Err: ErrEngineClosed}
-	}
-	e.blocking.acquire()
-	f, err := os.CreateTemp(dir, pattern)
-	e.blocking.release()
-	if err != nil {
-		return nil, err
-	}
-	return e.NewFile(f), nil
+	return e.FileSystem().CreateTemp(dir, pattern)
 }
 
 // NewFile is the package's NewFile on this engine.
@@ -177,14 +163,13 @@ func (e *Engine) NewFile(f *os.File) *File {
 // ReadFile is the package's ReadFile on this engine.
 func (e *Engine) ReadFile(name string) ([]byte, error) { return e.FileSystem().ReadFile(name) }
 
-// contents reads the file with read until it ends.
-func (f *File) contents(read func([]byte) (int, error)) ([]byte, error) {
-	// A file in /proc says it is empty, and any file may grow: the size is a first guess.
-	var size int64
+// sizeHint returns how large the file seems to be. A file in /proc says it is empty, and any file
+// may grow.
+func (f *File) sizeHint() int64 {
 	if st, err := f.os.Stat(); err == nil {
-		size = st.Size()
+		return st.Size()
 	}
-	return readFileContents(size, read)
+	return 0
 }
 
 // readFileContents reads until io.EOF what is thought to be size bytes.
@@ -373,7 +358,7 @@ func (f *File) blockCounted(op *operation, n int, word string) (int, error) {
 // blockUnless is block for an operation that may be given up while it waits for its place, by stop,
 // late or givenUp: the cause says by whom, and then nothing has been done.
 func (f *File) blockUnless(op *operation, n int, word string, stop, late <-chan struct{}, givenUp func() bool) (int, cause, error) {
-	if f.class == classDisk {
+	if f.class == classDisk || op.code == opPath {
 		if !f.engine.blocking.acquireUntil(stop, late) {
 			return n, byCaller, nil
 		}
@@ -621,6 +606,15 @@ func (f *File) Prefetch(off, length int64) error {
 // fail with an error that matches fs.ErrClosed. While others are in flight the descriptor stays
 // open, and the last of them closes it; then Close returns nil without waiting.
 func (f *File) Close() error {
+	if err := f.shut(); err != nil {
+		return err
+	}
+	return f.life.decref(f)
+}
+
+// shut does what Close does at once: it refuses further calls and cancels those in flight. The
+// owner's use of the descriptor is then still to be dropped.
+func (f *File) shut() error {
 	if f == nil || f.os == nil {
 		return fs.ErrInvalid
 	}
@@ -636,7 +630,7 @@ func (f *File) Close() error {
 	}
 	f.readBy.set(time.Time{}, nil)
 	f.writeBy.set(time.Time{}, nil)
-	return f.life.decref(f)
+	return nil
 }
 
 // life counts what uses the descriptor: its owner, until Close, and each operation in flight.

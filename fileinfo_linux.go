@@ -25,8 +25,8 @@ func (i *fileInfo) IsDir() bool        { return i.mode.IsDir() }
 // Sys returns a *syscall.Stat_t, as that of os does.
 func (i *fileInfo) Sys() any { return &i.stat }
 
-// info returns what a statx has found.
-func (p *pathCall) info() *fileInfo { return newFileInfo(filepath.Base(p.name), &p.stat) }
+// info returns what a statx has found of the file called name.
+func (p *pathCall) info(name string) *fileInfo { return newFileInfo(filepath.Base(name), &p.stat) }
 
 func newFileInfo(name string, sx *unix.Statx_t) *fileInfo {
 	i := &fileInfo{name: name, mode: fileMode(uint32(sx.Mode))}

@@ -40,6 +40,14 @@ func (s FileSystem) WithContext(ctx context.Context) FileSystem {
 	return s
 }
 
+// Open is Engine.Open. See OpenFile.
+func (s FileSystem) Open(name string) (*File, error) { return s.OpenFile(name, os.O_RDONLY, 0) }
+
+// Create is Engine.Create. See OpenFile.
+func (s FileSystem) Create(name string) (*File, error) {
+	return s.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+}
+
 // OpenFile is Engine.OpenFile. It holds a thread while it waits; a file that is opened after the
 // context has ended is closed again.
 func (s FileSystem) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
@@ -54,18 +62,59 @@ func (s FileSystem) OpenFile(name string, flag int, perm fs.FileMode) (*File, er
 		func() (*File, error) { return e.openFile(name, flag, perm) }, func(f *File) { f.Close() })
 }
 
+// CreateTemp is Engine.CreateTemp. A file that is made after the context has ended, whose name
+// nobody knows, is removed again.
+func (s FileSystem) CreateTemp(dir, pattern string) (*File, error) {
+	c := call{word: "createtemp", name: pattern}
+	e, err := s.admit(&c)
+	if err != nil {
+		return nil, err
+	}
+	return value(s, c, func() (*File, error) {
+		f, err := os.CreateTemp(dir, pattern)
+		if err != nil {
+			return nil, err
+		}
+		return e.NewFile(f), nil
+	}, discard)
+}
+
+// discard ends a temporary file that nobody knows of.
+func discard(f *File) {
+	f.Close()
+	os.Remove(f.Name())
+}
+
 // ReadFile is Engine.ReadFile.
 func (s FileSystem) ReadFile(name string) ([]byte, error) {
-	f, err := s.OpenFile(name, os.O_RDONLY, 0)
+	if s.ctx != nil {
+		return s.readFile(name)
+	}
+	f, err := s.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	read := f.Read
-	if s.ctx != nil {
-		read = func(p []byte) (int, error) { return f.ReadContext(s.ctx, p) }
+	return readFileContents(f.sizeHint(), f.Read)
+}
+
+// ReadFileInto is Engine.ReadFileInto. With a context it opens, reads and closes by calls of their
+// own; the data is copied through memory of the engine, and p is the caller's again at the return in
+// any case, with the n bytes that were read before the context ended.
+func (s FileSystem) ReadFileInto(name string, p []byte) (n int, err error) {
+	e, err := s.admit(&call{word: "open", name: name})
+	if err != nil {
+		return 0, err
 	}
-	return f.contents(read)
+	if s.ctx == nil {
+		return e.ReadFileInto(name, p)
+	}
+	f, err := s.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.CloseContext(s.ctx)
+	return f.fill(s.ctx, p)
 }
 
 // WriteFile is Engine.WriteFile. When the context ends the file is left half written.
@@ -74,12 +123,15 @@ func (s FileSystem) WriteFile(name string, data []byte, perm fs.FileMode) error 
 	if err != nil {
 		return err
 	}
+	var err1 error
 	if s.ctx == nil {
 		_, err = f.Write(data)
+		err1 = f.Close()
 	} else {
 		_, err = f.WriteContext(s.ctx, data)
+		err1 = f.CloseContext(s.ctx)
 	}
-	if err1 := f.Close(); err1 != nil && err == nil {
+	if err == nil {
 		err = err1
 	}
 	return err
@@ -111,7 +163,7 @@ func (s FileSystem) stat(c call, block func(string) (fs.FileInfo, error)) (fs.Fi
 		if _, handled, err := s.onRing(e, p); err != nil {
 			return nil, err
 		} else if handled {
-			return p.info(), nil
+			return p.info(p.name), nil
 		}
 	}
 	return blockUntil(s.ctx, e, &own, func() (fs.FileInfo, error) { return block(own.name) }, nil)
@@ -130,6 +182,13 @@ func (s FileSystem) MkdirAll(path string, perm fs.FileMode) error {
 		return s.do(call{word: "mkdir", name: path}, func() error { return os.MkdirAll(path, perm) })
 	}
 	return s.mkdirAll(path, perm)
+}
+
+// MkdirTemp makes a new directory with the mode 0700 before umask, as os.MkdirTemp does, and returns
+// its name. The caller removes it. One that is made after the context has ended is removed again.
+func (s FileSystem) MkdirTemp(dir, pattern string) (string, error) {
+	return value(s, call{word: "mkdirtemp", name: pattern},
+		func() (string, error) { return os.MkdirTemp(dir, pattern) }, func(name string) { os.Remove(name) })
 }
 
 // Remove removes a file or an empty directory. See unlink(2), rmdir(2).

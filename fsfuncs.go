@@ -17,6 +17,9 @@ func Mkdir(name string, perm fs.FileMode) error { return FileSystem{}.Mkdir(name
 // MkdirAll is FileSystem.MkdirAll on the default engine.
 func MkdirAll(path string, perm fs.FileMode) error { return FileSystem{}.MkdirAll(path, perm) }
 
+// MkdirTemp is FileSystem.MkdirTemp on the default engine.
+func MkdirTemp(dir, pattern string) (string, error) { return FileSystem{}.MkdirTemp(dir, pattern) }
+
 // Remove is FileSystem.Remove on the default engine.
 func Remove(name string) error { return FileSystem{}.Remove(name) }
 

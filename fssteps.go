@@ -14,6 +14,32 @@ import (
 
 // The calls in this file take several steps, each of which may be the last when the context ends.
 
+// readFile is ReadFile with a context. The call that opens the file asks for its size, too, as that
+// may wait.
+func (s FileSystem) readFile(name string) ([]byte, error) {
+	type opened struct {
+		*File
+		size int64
+	}
+	c := call{word: "open", name: name}
+	e, err := s.admit(&c)
+	if err != nil {
+		return nil, err
+	}
+	f, err := value(s, c, func() (opened, error) {
+		f, err := e.openFile(name, os.O_RDONLY, 0)
+		if err != nil {
+			return opened{}, err
+		}
+		return opened{f, f.sizeHint()}, nil
+	}, func(f opened) { f.Close() })
+	if err != nil {
+		return nil, err
+	}
+	defer f.CloseContext(s.ctx)
+	return readFileContents(f.size, func(p []byte) (int, error) { return f.ReadContext(s.ctx, p) })
+}
+
 // mkdirAll is os.MkdirAll, step by step.
 func (s FileSystem) mkdirAll(path string, perm fs.FileMode) error {
 	if st, err := s.Stat(path); err == nil {

@@ -23,7 +23,7 @@ const (
 	opAllocate
 	opPrefetch
 	opTruncate
-	opPath        // a file-system call, see pathCall
+	opPath        // a file-system call, see pathCall, or one on an open file, see callUntil
 	opOpenDirect  // into the ring's table of files; of chains only
 	opCloseDirect // out of it
 )
@@ -46,7 +46,7 @@ type operation struct {
 	off    int64     // opRead to opWritev: position or offCurrent; opAllocate, opPrefetch: start
 	length int64     // opAllocate, opPrefetch, opTruncate: the size
 	arg    uint32    // opAllocate: mode; opPrefetch: advice
-	path   *pathCall // opPath: what is called; then there is no file
+	path   *pathCall // opPath: what is called; with a name there is no file
 }
 
 // want returns how many bytes the operation is to move.

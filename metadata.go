@@ -10,21 +10,18 @@ import (
 // The methods in this file do what os does, through os. Those that can wait for a device take a
 // place among the bounded blocking calls.
 
-// enter admits a call that is left to os; leave ends it.
+// enter admits a call that is left to os; leave ends it. Whatever the file is, its inode and, of a
+// directory, its entries may be on a device.
 func (f *File) enter(word string) error {
 	if err := f.begin(word); err != nil {
 		return err
 	}
-	if f.onDisk() {
-		f.engine.blocking.acquire()
-	}
+	f.engine.blocking.acquire()
 	return nil
 }
 
 func (f *File) leave() {
-	if f.onDisk() {
-		f.engine.blocking.release()
-	}
+	f.engine.blocking.release()
 	f.end()
 }
 

@@ -39,7 +39,8 @@ func (c *call) wrap(err error) error {
 // It is allocated for one call and referred to by its request, so that a caller may leave.
 type pathCall struct {
 	call
-	dir int // the open directory that name is relative to, or atCwd
+	dir   int          // the open directory that name is relative to, or atCwd
+	block func() error // of a call on an open file: what the blocking road does, see callUntil
 	pathMemory
 }
 

@@ -10,6 +10,7 @@ const (
 	atCwd       = unix.AT_FDCWD
 	atNoFollow  = unix.AT_SYMLINK_NOFOLLOW
 	atRemoveDir = unix.AT_REMOVEDIR
+	atEmptyPath = unix.AT_EMPTY_PATH
 
 	// atNoAutomount is what stat(2) and lstat(2) imply, and statx(2) does not: asking for a mount point
 	// of an automounter does not mount it.

@@ -6,6 +6,7 @@ const (
 	atCwd       = -1
 	atNoFollow  = 0
 	atRemoveDir = 0
+	atEmptyPath = 0
 )
 
 // pathMemory is not used: there are no rings on this system.
@@ -13,4 +14,4 @@ type pathMemory struct{}
 
 func (p *pathCall) pin() error { return nil }
 
-func (p *pathCall) info() *fileInfo { return nil }
+func (p *pathCall) info(string) *fileInfo { return nil }

@@ -73,9 +73,6 @@ func (v *volumes) withoutNowait() (n int) {
 	return n
 }
 
-// onDisk reports whether calls on the file can wait for a device.
-func (f *File) onDisk() bool { return f.class == classDisk }
-
 // waitingRoad returns the road for a transfer that has to wait for the device.
 func (f *File) waitingRoad() road {
 	if f.polledOnly() {

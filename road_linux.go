@@ -38,9 +38,11 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 		// is all that it takes as a rule.
 		return 0, 0, roadBlocking
 	case op.code == opFsync || op.code == opFdatasync:
-		if f.inMemory() {
+		if f.volume.memory.Load() != no { // the blocking road asks, as a file server may not answer
 			return 0, 0, roadBlocking
 		}
+	case op.code == opPath && !f.engine.offers(op.path.op):
+		return 0, 0, roadBlocking
 	case op.code == opTruncate && !f.engine.offers(uring.OpFtruncate):
 		return 0, 0, roadBlocking
 	case op.code == opPrefetch && op.length > math.MaxUint32: // more than a submission can say
@@ -194,6 +196,9 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 
 // inMemory reports whether the file's file system has no device behind it.
 func (f *File) inMemory() bool {
+	if f.volume == nil {
+		return false
+	}
 	a := f.volume.memory.Load()
 	if a == unknown {
 		a = no
@@ -231,11 +236,15 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 	switch op.code {
 	case opReadv, opWritev:
 		return f.vectorBlocking(op, n, word)
+	case opPath:
+		return 0, op.path.block()
 	case opFsync:
+		f.inMemory() // for the next one's choice of roads
 		return 0, f.os.Sync()
 	case opTruncate:
 		return 0, f.os.Truncate(op.length)
 	case opFdatasync:
+		f.inMemory()
 		call = func() error { return unix.Fdatasync(f.fd) }
 	case opAllocate:
 		call = func() error { return unix.Fallocate(f.fd, op.arg, op.off, op.length) }

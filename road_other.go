@@ -38,6 +38,8 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 	switch op.code {
 	case opRead, opWrite, opReadv, opWritev:
 		return f.transferBlocking(op, n)
+	case opPath:
+		return 0, op.path.block()
 	case opFsync, opFdatasync:
 		return 0, f.os.Sync()
 	case opTruncate:

@@ -1,6 +1,7 @@
 package ringfile
 
 import (
+	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -55,12 +56,18 @@ func (e *Engine) readFileInto(name string, p []byte) (n int, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	if len(p) == 0 {
-		return 0, nil
-	}
+	return f.fill(nil, p)
+}
+
+// fill reads from the position into p, until that is full or the file or ctx, if not nil, ends.
+func (f *File) fill(ctx context.Context, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var m int
-		m, err = f.Read(p[n:])
+		if ctx == nil {
+			m, err = f.Read(p[n:])
+		} else {
+			m, err = f.ReadContext(ctx, p[n:])
+		}
 		n += m
 	}
 	if err == io.EOF {
