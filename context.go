@@ -154,7 +154,7 @@ type until struct {
 
 func (f *File) until(ctx context.Context, code opcode) until {
 	u := until{ctx: ctx, stop: ctx.Done()}
-	if code != opPath { // calls that describe or change a file have no deadline
+	if code.timed() {
 		u.late = f.deadlineOf(code).late()
 	}
 	return u

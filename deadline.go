@@ -182,6 +182,6 @@ func (f *File) expireReads() {
 
 func (f *File) expireWrites() {
 	for r := range f.engine.everyRing {
-		r.cancelFile(f, func(c opcode) bool { return !c.reads() && c != opPath }, byDeadline)
+		r.cancelFile(f, func(c opcode) bool { return !c.reads() && c.timed() }, byDeadline)
 	}
 }

@@ -354,7 +354,7 @@ func (p *pair) step() (what, diff string) {
 		return fmt.Sprintf("Seek(%d, %d)", off, whence), outcomes(n, n1, err, err1)
 	case doTruncate:
 		size := p.offset()
-		return fmt.Sprintf("Truncate(%d)", size), differ(p.own.Truncate(size), p.std.Truncate(size))
+		return fmt.Sprintf("Truncate(%d)", size), differ(p.truncate(size), p.std.Truncate(size))
 	case doWriteString:
 		n := p.size()
 		if p.kind == kindDirect {
@@ -372,7 +372,7 @@ func (p *pair) step() (what, diff string) {
 	case doSync:
 		return "Sync", differ(p.sync(), p.std.Sync())
 	case doStat:
-		st, err := p.own.Stat()
+		st, err := p.stat()
 		st1, err1 := p.std.Stat()
 		if diff := differ(err, err1); diff != "" || err != nil {
 			return "Stat", diff
@@ -386,7 +386,7 @@ func (p *pair) step() (what, diff string) {
 			return "nothing", "" // otherwise most of a program would see a closed file
 		}
 		p.closed = true
-		return "Close", differ(p.own.Close(), p.std.Close())
+		return "Close", differ(p.close(), p.std.Close())
 	case doReadDir:
 		n := p.next()%6 - 1
 		list, err := p.own.ReadDir(n)
@@ -402,7 +402,7 @@ func (p *pair) step() (what, diff string) {
 			return "nothing", ""
 		}
 		mode := fs.FileMode(0o600 + p.next()%8)
-		return fmt.Sprintf("Chmod(%v)", mode), differ(p.own.Chmod(mode), p.std.Chmod(mode))
+		return fmt.Sprintf("Chmod(%v)", mode), differ(p.chmod(mode), p.std.Chmod(mode))
 	case doDeadline:
 		return p.deadline()
 	case doForm:
@@ -517,6 +517,34 @@ func (p *pair) sync() error {
 		return err
 	}
 	return p.own.Sync()
+}
+
+func (p *pair) truncate(size int64) error {
+	if p.form == formContext {
+		return p.own.TruncateContext(p.ctx, size)
+	}
+	return p.own.Truncate(size)
+}
+
+func (p *pair) stat() (fs.FileInfo, error) {
+	if p.form == formContext {
+		return p.own.StatContext(p.ctx)
+	}
+	return p.own.Stat()
+}
+
+func (p *pair) chmod(mode fs.FileMode) error {
+	if p.form == formContext {
+		return p.own.ChmodContext(p.ctx, mode)
+	}
+	return p.own.Chmod(mode)
+}
+
+func (p *pair) close() error {
+	if p.form == formContext {
+		return p.own.CloseContext(p.ctx)
+	}
+	return p.own.Close()
 }
 
 // fill puts the same data into the first n bytes of both buffers.

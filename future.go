@@ -32,6 +32,9 @@ const (
 func (c opcode) reads() bool  { return c == opRead || c == opReadv }
 func (c opcode) writes() bool { return c == opWrite || c == opWritev }
 
+// timed tells the operations that a deadline of the file ends: transfers and syncs.
+func (c opcode) timed() bool { return c <= opFdatasync }
+
 // offCurrent as an offset stands for the position of the file.
 const offCurrent = -1
 
