@@ -203,6 +203,11 @@ func (f *File) transferUntil(ctx context.Context, whole operation, word string) 
 	}
 	total := whole.want()
 	road := f.waitingRoad()
+	if code.writes() && off == offCurrent && !f.direct {
+		// An append. A system call moves the position to the end, for which a file server may have to be
+		// asked otherwise.
+		road = roadBlocking
+	}
 	if code.reads() && !f.direct {
 		var done int
 		if done, _, road = f.tryInline(&whole); road == roadDone {
@@ -423,7 +428,8 @@ func (f *File) positionUntil(ctx context.Context, code opcode, p []byte, word st
 		op.off = offCurrent
 		n, err = f.transferUntil(ctx, op, word)
 	}
-	if n > 0 && (op.off != offCurrent || appends) {
+	// An append to a file that is not direct has moved it, see transferUntil.
+	if n > 0 && (op.off != offCurrent || appends && f.direct) {
 		if err1 := f.movePosition(&op, pos+int64(n)); err == nil || err == io.EOF {
 			err = err1 // a read that found something has not ended
 		}

@@ -58,7 +58,8 @@ func (f *File) Stat() (fs.FileInfo, error) {
 }
 
 // Seek moves the file position to offset, relative to the start, the position or the end
-// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns it. See lseek(2).
+// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns it. It waits for no device, but for a Read
+// or Write that is under way, and, relative to the end, for a file server. See lseek(2).
 func (f *File) Seek(offset int64, whence int) (int64, error) {
 	if err := f.begin("seek"); err != nil {
 		return 0, err

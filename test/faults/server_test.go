@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -292,6 +293,35 @@ func checkServed(t *testing.T, dir string) {
 	if len(entries) != 1 || err != nil {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
+}
+
+// TestAppendOnSilentServer appends to a file, in time, on a server that does not say how long it is.
+func TestAppendOnSilentServer(t *testing.T) {
+	server, dir := newSilentServer(t)
+	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		f := open(t, e, filepath.Join(dir, "file"), os.O_APPEND)
+		defer f.Close()
+		defer server.hold("")
+		server.hold("getattr")
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := f.WriteContext(t.Context(), []byte("text"))
+			wrote <- err
+		}()
+		select {
+		case err := <-wrote:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(onTime):
+			t.Error("WriteContext waits for the server")
+		}
+		server.hold("")
+		pos, err := f.Seek(0, io.SeekCurrent)
+		if st, err1 := f.Stat(); err != nil || err1 != nil || pos != st.Size() {
+			t.Errorf("the position is %d of %d, %v, %v", pos, st.Size(), err, err1)
+		}
+	})
 }
 
 // TestStartOnSilentServer starts a sync, the first on a file system: that does not wait.
