@@ -72,6 +72,36 @@ func ExampleFileSystem_WithContext() {
 	// Output: one 5
 }
 
+// A file on a server, written, asked for its size and closed in time. Closing is when a file server
+// has what was written stored; the file is closed in any case.
+func ExampleFile_CloseContext() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	engine, err := ringfile.Default()
+	if err != nil {
+		log.Fatal(err)
+	}
+	f, err := engine.FileSystem().WithContext(ctx).CreateTemp("", "ringfile-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ringfile.Remove(f.Name())
+	if _, err := f.WriteContext(ctx, []byte("text")); err != nil {
+		log.Fatal(err)
+	}
+	st, err := f.StatContext(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := f.CloseContext(ctx); errors.Is(err, context.DeadlineExceeded) {
+		log.Fatal("the server has not confirmed what was written")
+	} else if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(st.Size())
+	// Output: 4
+}
+
 // A tree for whatever takes an fs.FS: templates, http.FS, fs.WalkDir, fs.Glob.
 func ExampleDirFS() {
 	dir := smallTree()
