@@ -49,8 +49,9 @@ type Stats struct {
 	BlockingCalls int // goroutines in a blocking system call
 	// OldestInFlight is how long ago the oldest operation began that is with the kernel now, on a ring
 	// or in a blocking transfer, sync or file-system call; zero if there is none. Methods of File that
-	// describe or change it, and Close, are among them with a context only. On a healthy device it
-	// stays far below a second: a watchdog can tell from it that a disk hangs.
+	// os carries out (Stat, Truncate, Chmod, ReadDir, ...), and Close, are among them with a context
+	// only. On a healthy device it stays far below a second: a watchdog can tell from it that a disk
+	// hangs.
 	OldestInFlight time.Duration
 	Rings          int // rings in service
 	Depth          int // requests that they can have in flight, all together
