@@ -76,9 +76,11 @@ func (r *row) faults() (list []string) {
 	for _, complaint := range r.complaints {
 		list = append(list, "kernel: "+complaint)
 	}
-	want, from := expectedFeatures(r.series)
-	for _, m := range missing(want, r.have) {
-		list = append(list, "without "+m+", which is down in features/"+from+".txt")
+	if !measuring {
+		want, from := expectedFeatures(r.series)
+		for _, m := range missing(want, r.have) {
+			list = append(list, "without "+m+", which is down in features/"+from+".txt")
+		}
 	}
 	for _, s := range r.steps {
 		for _, f := range s.failed {
