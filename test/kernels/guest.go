@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -187,9 +188,17 @@ func (g *guest) qemu(kernel, initrd string, disks []string) error {
 		}
 	})
 	defer started.Stop()
-	out, err := c.CombinedOutput()
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	err := c.Start()
+	if err == nil {
+		if measuring {
+			defer time.AfterFunc(preferTime, func() { preferDevices(c.Process.Pid) }).Stop()
+		}
+		err = c.Wait()
+	}
 	if err != nil {
-		return fmt.Errorf("qemu: %w %s", err, out)
+		return fmt.Errorf("qemu: %w %s", err, out.Bytes())
 	}
 	return nil
 }
