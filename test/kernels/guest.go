@@ -46,7 +46,7 @@ func test(binary, name string, seconds int, env []string, args ...string) plan.S
 func allSteps() []plan.Step {
 	ext4, xfs := []string{"TMPDIR=" + plan.Ext4}, []string{"TMPDIR=" + plan.XFS}
 	return []plan.Step{
-		test("guest", "guest", 300, ext4),
+		test("guest", featureStep, 300, ext4),
 		test("uring", "uring", 300, ext4),
 		// Without what does not depend on the kernel, makes file systems of its own, or measures: that
 		// is for the host.
@@ -56,6 +56,9 @@ func allSteps() []plan.Step {
 			"-test.run=^Test(FileOps|IOPoll|Batch|Chain|ReadMulti|ReadFileInto|Writer|CopyFile$|Registered|Future|Walk|SQPoll)"),
 	}
 }
+
+// featureStep is the step that tells what a kernel has.
+const featureStep = "guest"
 
 const forTheHost = "^TestInjected|^TestMeasure|^TestCopyFile(Systems|Unwritten|NoSpace|Proc)$|^TestReader|^TestWriterRandom$|" +
 	"^TestHouseRules$|^TestRaceReported$|^TestPoison$|^TestWalkSource$"

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ringfile/ringfile/test/kernels/plan"
 )
 
 // judge returns what is to be said about rows, and whether anything failed.
@@ -76,7 +78,7 @@ func (r *row) faults() (list []string) {
 	for _, complaint := range r.complaints {
 		list = append(list, "kernel: "+complaint)
 	}
-	if !measuring {
+	if slices.ContainsFunc(steps(), func(s plan.Step) bool { return s.Name == featureStep }) {
 		want, from := expectedFeatures(r.series)
 		for _, m := range missing(want, r.have) {
 			list = append(list, "without "+m+", which is down in features/"+from+".txt")
