@@ -3,6 +3,7 @@ package ringfile
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -60,15 +61,32 @@ type polling struct {
 	sq bool // a kernel thread takes what is queued
 	io bool // devices are polled for completions; the kernel cancels nothing
 
+	idlePolls uint32 // of the watcher, in a row, that found nothing
+
 	stuck      uint32 // SQReady of an sq ring without a thread, see abandoned
 	stuckSince int    // for how many looks
 }
 
-// byEnter reports whether a device is polled by the watcher, in io_uring_enter. The watcher holds
-// the lock of the ring in the kernel meanwhile. A caller that submitted would wait for that lock with
-// its thread, until something completes; the watcher, which then enters again, takes along what has
-// been queued.
+// byEnter reports whether devices are polled by the watcher, in io_uring_enter. A call that waits for
+// a completion polls until there is one, and holds the lock of the ring in the kernel meanwhile:
+// nobody could submit what may be for another device, or for the same one. So each call of the
+// watcher's looks once, and takes along what has been queued; callers need not submit.
 func (p *polling) byEnter() bool { return p.io && !p.sq }
+
+// polled ends a look of the watcher's at the devices. Now and then it lets other goroutines run: the
+// calls are too short for the scheduler to take the P away meanwhile. Not each time, as that wakes
+// an idle P.
+func (r *ring) polled() {
+	if r.u.CQReady() > 0 {
+		r.idlePolls = 0
+		return
+	}
+	if r.idlePolls++; r.idlePolls%pollsPerYield == 0 {
+		runtime.Gosched()
+	}
+}
+
+const pollsPerYield = 32
 
 // enterSQPoll is enter for a ring whose submissions are taken by a kernel thread: it is woken if it
 // sleeps.

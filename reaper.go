@@ -339,6 +339,9 @@ func (r *ring) reaper() {
 		r.stance = asleep
 		r.mu.Unlock()
 		r.enter(1)
+		if r.byEnter() && r.u.CQReady() == 0 {
+			continue // the stance is right for another look
+		}
 		r.mu.Lock()
 		r.stance = awake
 		r.mu.Unlock()
@@ -362,6 +365,10 @@ func (r *ring) enter(minComplete uint32) bool {
 	if minComplete > 0 {
 		flags = uring.EnterGetEvents // flushes overflown completions, too
 	}
+	wait := minComplete
+	if r.byEnter() {
+		wait = 0
+	}
 	for {
 		queued := r.u.SQReady()
 		if r.whole != nil {
@@ -377,11 +384,14 @@ func (r *ring) enter(minComplete uint32) bool {
 			}
 			return true
 		}
-		n, err := r.enterOnce(queued, minComplete, flags)
+		n, err := r.enterOnce(queued, wait, flags)
 		r.engine.stats.enters.add(1)
 		r.stats.submitted(n)
 		switch err {
 		case nil:
+			if wait < minComplete {
+				r.polled()
+			}
 			// A count below queued: somebody else submitted them, or the kernel stopped early
 			// and the rest needs another call.
 			if minComplete > 0 || uint32(n) >= queued || r.u.SQReady() == 0 {

@@ -27,7 +27,7 @@ type Stats struct {
 	NoNowait     int // file systems met that do not know RWF_NOWAIT, so that their files stay off the rings
 
 	// Ring traffic.
-	Enters      uint64 // calls of io_uring_enter(2)
+	Enters      uint64 // calls of io_uring_enter(2); with Config.IOPoll, each look at the devices is one
 	Submissions uint64 // requests that those submitted, or the thread of Config.SQPoll, cancellations included
 	Completions uint64 // completions reaped, cancellations included
 	Reaps       uint64 // times that at least one was found

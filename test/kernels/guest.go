@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,8 +17,11 @@ import (
 // programs are the binaries that all guests get, by name.
 type programs map[string][]byte
 
-// steps are those of allSteps that were asked for.
+// steps are those of allSteps that were asked for, or what is to be measured.
 func steps() (list []plan.Step) {
+	if measuring {
+		return measureSteps()
+	}
 	for _, s := range allSteps() {
 		if strings.HasPrefix(s.Name, onlySteps) {
 			list = append(list, s)
@@ -29,18 +33,20 @@ func steps() (list []plan.Step) {
 // onlySteps is the start of the names of the steps to run.
 var onlySteps string
 
+// test is a step that runs a test binary.
+func test(binary, name string, seconds int, env []string, args ...string) plan.Step {
+	args = append([]string{"/" + binary + ".test", "-test.short", "-test.v",
+		fmt.Sprintf("-test.timeout=%ds", seconds-10)}, args...)
+	return plan.Step{Name: name, Seconds: seconds, Argv: args,
+		Env: append([]string{"RINGFILE_POLL_DIR=" + plan.Ext4 + ":" + plan.XFS}, env...)}
+}
+
 // allSteps are what each guest runs. On a loaded machine they take several times of what they take on
 // an idle one.
 func allSteps() []plan.Step {
-	test := func(binary, name string, seconds int, env []string, args ...string) plan.Step {
-		args = append([]string{"/" + binary + ".test", "-test.short", "-test.v",
-			fmt.Sprintf("-test.timeout=%ds", seconds-10)}, args...)
-		return plan.Step{Name: name, Seconds: seconds, Argv: args,
-			Env: append([]string{"RINGFILE_POLL_DIR=" + plan.Ext4 + ":" + plan.XFS}, env...)}
-	}
 	ext4, xfs := []string{"TMPDIR=" + plan.Ext4}, []string{"TMPDIR=" + plan.XFS}
 	return []plan.Step{
-		test("guest", "guest", 300, ext4),
+		test("guest", featureStep, 300, ext4),
 		test("uring", "uring", 300, ext4),
 		// Without what does not depend on the kernel, makes file systems of its own, or measures: that
 		// is for the host.
@@ -51,11 +57,13 @@ func allSteps() []plan.Step {
 	}
 }
 
+// featureStep is the step that tells what a kernel has.
+const featureStep = "guest"
+
 const forTheHost = "^TestInjected|^TestMeasure|^TestCopyFile(Systems|Unwritten|NoSpace|Proc)$|^TestReader|^TestWriterRandom$|" +
 	"^TestHouseRules$|^TestRaceReported$|^TestPoison$|^TestWalkSource$"
 
 const (
-	guests     = 2 // at a time
 	tries      = 3 // of a boot; a guest that has said anything is not started again
 	bootTime   = 90 * time.Second
 	diskBytes  = 1 << 30 // of each name space, sparse
@@ -156,7 +164,6 @@ func makeDisk(dir, kind string) error {
 
 // qemu runs the machine until it turns itself off. It has no network and no disk but its own.
 // no_timer_check, as on a loaded host the check of the timer fails and the kernel gives up.
-// thread=single, as with one thread for each processor new kernels crash in one boot of fifty.
 func (g *guest) qemu(kernel, initrd string, disks []string) error {
 	limit := bootTime
 	for _, s := range steps() {
@@ -165,7 +172,7 @@ func (g *guest) qemu(kernel, initrd string, disks []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	os.Remove(g.results())
-	args := []string{"-accel", "tcg,thread=single", "-M", "q35", "-cpu", "max", "-smp", fmt.Sprint(processors),
+	args := []string{"-accel", "tcg,thread=" + threads(), "-M", "q35", "-cpu", "max", "-smp", fmt.Sprint(processors),
 		"-m", fmt.Sprint(memoryMiB), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
 		"-serial", "file:" + g.console(), "-serial", "file:" + g.results(),
 		"-kernel", kernel, "-initrd", initrd,
@@ -184,9 +191,17 @@ func (g *guest) qemu(kernel, initrd string, disks []string) error {
 		}
 	})
 	defer started.Stop()
-	out, err := c.CombinedOutput()
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	err := c.Start()
+	if err == nil {
+		if measuring {
+			defer time.AfterFunc(preferTime, func() { preferDevices(c.Process.Pid) }).Stop()
+		}
+		err = c.Wait()
+	}
 	if err != nil {
-		return fmt.Errorf("qemu: %w %s", err, out)
+		return fmt.Errorf("qemu: %w %s", err, out.Bytes())
 	}
 	return nil
 }

@@ -209,3 +209,32 @@ func TestSiblings(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestMeasured(t *testing.T) {
+	measuring = true
+	defer func() { measuring = false }()
+	const table = "| work | how |\n|---|---|\n| reads | ringfile |\n"
+	step := func(i int, output string) string {
+		return "@@ begin " + measureSteps()[i].Name + "\n=== RUN   TestM\n" + output + "\n@@ end x 0 1.0\n"
+	}
+	const pass, skip = "--- PASS: TestM (0.00s)\nPASS\n", "    m_test.go:1: no disk\n--- SKIP: TestM (0.00s)\nPASS\n"
+	for _, tt := range []struct {
+		name, text string
+		fails      bool
+		want       string
+	}{
+		{"whole", "@@ boot 7.3\n" + step(0, table+pass) + step(1, table+pass) + "@@ done\n", false, table},
+		{"a step is missing", "@@ boot 7.3\n" + step(0, table+pass) + "@@ done\n", true, table},
+		{"skipped", "@@ boot 7.3\n" + step(0, skip) + step(1, table+pass) + "@@ done\n", true, "no disk"},
+		{"no end", "@@ boot 7.3\n" + step(0, table+pass) + step(1, table+pass), true, table},
+	} {
+		r, err := parse(tt.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, failed := measured([]*row{{series: "7.3", guest: &guest{}, results: r}})
+		if failed != tt.fails || !strings.Contains(report, tt.want) {
+			t.Errorf("%s: failed is %v, want %v, with %q in\n%s", tt.name, failed, tt.fails, tt.want, report)
+		}
+	}
+}

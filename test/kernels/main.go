@@ -5,7 +5,8 @@
 //
 // It wants a Debian system and root, installs what it needs, keeps the kernels outside the source
 // tree, and fails if a kernel that must be tested cannot be had, lacks a feature that it had
-// (features/), or skips a test that is not down in skips.txt.
+// (features/), or skips a test that is not down in skips.txt. With -measure the guests measure
+// polling instead.
 package main
 
 import (
@@ -25,13 +26,21 @@ import (
 var needed = []string{"6.1", "6.12", "newest"}
 
 func main() {
-	names := flag.String("kernels", "5.10,6.1,6.12,6.18,newest", "`series` to boot")
+	names := flag.String("kernels", "5.10,6.1,6.12,6.18,newest", "`series` to boot; with -measure, the newest if not given")
 	write := flag.Bool("write", false, "write the table to docs/kernels.md")
 	record := flag.Bool("record", false, "write what the kernels have to test/kernels/features")
 	flag.StringVar(&onlySteps, "steps", "", "run the steps whose name starts with this `word` only")
 	offline := flag.Bool("offline", false, "take the archives' indexes as they were the last time")
 	logs := flag.Bool("logs", false, "boot nothing, but judge the logs of the last runs; implies -offline")
+	flag.BoolVar(&measuring, "measure", false, "measure polling, instead of testing; conflicts with -write, -record and -steps")
 	flag.Parse()
+	if measuring && (*write || *record || onlySteps != "") {
+		fmt.Fprintln(os.Stderr, "-measure conflicts with -write, -record and -steps")
+		os.Exit(2)
+	}
+	if measuring && !given("kernels") {
+		*names = "newest"
+	}
 	start := time.Now()
 	rows, err := run(strings.Split(*names, ","), *offline || *logs, *logs)
 	if err != nil {
@@ -41,7 +50,12 @@ func main() {
 	if *record {
 		err = errors.Join(err, writeFeatures(rows))
 	}
-	report, failed := judge(rows)
+	report, failed := "", false
+	if measuring {
+		report, failed = measured(rows)
+	} else {
+		report, failed = judge(rows)
+	}
 	fmt.Print(report)
 	if *write {
 		err = errors.Join(err, writeTable(rows))
@@ -53,6 +67,12 @@ func main() {
 	if failed || err != nil {
 		os.Exit(1)
 	}
+}
+
+// given reports whether the flag was set on the command line.
+func given(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 // row is a kernel of the matrix and what came of it.
@@ -110,7 +130,7 @@ func run(series []string, offline, logs bool) ([]*row, error) {
 		case slices.Contains(dirs, dir): // the newest, asked for by number as well
 		default:
 			dirs = append(dirs, dir)
-			rows = append(rows, &row{series: k.series(), guest: &guest{kernel: k, dir: filepath.Join(cache, "run", k.series())}})
+			rows = append(rows, &row{series: k.series(), guest: &guest{kernel: k, dir: filepath.Join(cache, runs(), k.series())}})
 		}
 	}
 	if logs {
@@ -134,7 +154,7 @@ func (r *row) read() {
 // bootAll boots the kernels, some at a time, and fills the rows in.
 func bootAll(rows []*row, dirs []string, built programs) {
 	var wg sync.WaitGroup
-	free := make(chan struct{}, guests)
+	free := make(chan struct{}, atATime())
 	for i, r := range rows {
 		wg.Go(func() {
 			free <- struct{}{}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ringfile/ringfile/test/kernels/plan"
 )
 
 // judge returns what is to be said about rows, and whether anything failed.
@@ -76,9 +78,11 @@ func (r *row) faults() (list []string) {
 	for _, complaint := range r.complaints {
 		list = append(list, "kernel: "+complaint)
 	}
-	want, from := expectedFeatures(r.series)
-	for _, m := range missing(want, r.have) {
-		list = append(list, "without "+m+", which is down in features/"+from+".txt")
+	if slices.ContainsFunc(steps(), func(s plan.Step) bool { return s.Name == featureStep }) {
+		want, from := expectedFeatures(r.series)
+		for _, m := range missing(want, r.have) {
+			list = append(list, "without "+m+", which is down in features/"+from+".txt")
+		}
 	}
 	for _, s := range r.steps {
 		for _, f := range s.failed {
