@@ -9,8 +9,8 @@ import (
 // limiter bounds how many goroutines are in a blocking system call, each of which holds an OS
 // thread: the Go runtime ends the program at 10,000 threads.
 //
-// Up to soft calls run at once. A caller that has waited for patience goes ahead while fewer than
-// hard are running: calls that wait for one another (a FIFO being opened at both ends, a FUSE
+// Up to soft calls run at once. A caller that has waited for a while, patience to twice that, goes
+// ahead while fewer than hard are running: calls that wait for one another (a FIFO being opened at both ends, a FUSE
 // server in this very process) would otherwise lock each other out.
 //
 // A place that becomes free goes to whoever is first, not to the one that has waited longest, who
@@ -20,24 +20,25 @@ type limiter struct {
 	soft, hard uint32
 	patience   time.Duration
 
-	// state packs the calls that are running (low half) and those that wait (high half).
+	// state packs the calls that are running (low half) and those that wait in the queue (high half).
 	state atomic.Uint64
+	slow  atomic.Int32 // callers in acquireSlow
 
-	mu    sync.Mutex
-	queue queue[*turn] // those that wait
+	mu      sync.Mutex
+	queue   queue[*turn] // those that wait
+	clock   *time.Timer  // calls impatient every patience while somebody waits
+	ticking bool
+	round   uint64 // of the clock
 }
 
 // turn is the place of one caller in the queue.
 type turn struct {
-	woken chan struct{} // one element
-	timer *time.Timer
+	wake     chan struct{} // one element
+	round    uint64        // of the limiter when the caller came
+	overtook bool          // it was woken up with a place, beyond the soft bound
 }
 
-var turns = sync.Pool{New: func() any {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &turn{woken: make(chan struct{}, 1), timer: t}
-}}
+var turns = sync.Pool{New: func() any { return &turn{wake: make(chan struct{}, 1)} }}
 
 const (
 	oneRunning = 1
@@ -45,7 +46,7 @@ const (
 )
 
 func newLimiter(soft, hard int) *limiter {
-	return &limiter{soft: uint32(soft), hard: uint32(max(soft, hard)), patience: 50 * time.Millisecond}
+	return &limiter{soft: uint32(soft), hard: uint32(max(soft, hard)), patience: 25 * time.Millisecond}
 }
 
 func running(state uint64) uint32 { return uint32(state) }
@@ -68,30 +69,26 @@ func (l *limiter) acquireUntil(stop, late <-chan struct{}) bool {
 }
 
 func (l *limiter) acquireSlow(stop, late <-chan struct{}) bool {
+	l.slow.Add(1)
+	defer l.slow.Add(-1)
 	t := turns.Get().(*turn)
 	defer turns.Put(t)
-	t.timer.Reset(l.patience)
-	defer t.timer.Stop()
-	for !l.acquireOrQueue(t) {
-		select {
-		case <-t.woken:
-			continue
-		case <-t.timer.C:
-			if l.overtake(t) {
-				return true
+	t.overtook = false
+	for woken := false; !l.acquireOrQueue(t, woken); woken = true {
+		if stop == nil && late == nil {
+			<-t.wake
+		} else {
+			select {
+			case <-t.wake:
+			case <-stop:
+			case <-late:
 			}
-			t.timer.Reset(l.patience)
-		case <-stop:
-		case <-late:
+			if closed(stop) || closed(late) {
+				return l.giveUp(t)
+			}
 		}
-		if !l.leave(t) {
-			<-t.woken
-		}
-		if closed(stop) || closed(late) {
-			l.mu.Lock()
-			l.wake() // on behalf of the wake-up that may have been ours
-			l.mu.Unlock()
-			return false
+		if t.overtook {
+			return true
 		}
 	}
 	return true
@@ -107,8 +104,9 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// acquireOrQueue takes a place if there is one, or else puts t in the queue.
-func (l *limiter) acquireOrQueue(t *turn) bool {
+// acquireOrQueue takes a place if there is one, or else puts t in the queue: in front if woken tells
+// that it was there before.
+func (l *limiter) acquireOrQueue(t *turn, woken bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -118,33 +116,78 @@ func (l *limiter) acquireOrQueue(t *turn) bool {
 				return true
 			}
 		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
-			l.queue.push(t)
+			if woken {
+				l.queue.pushFront(t)
+			} else {
+				t.round = l.round
+				l.queue.push(t)
+			}
+			l.tick()
 			return false
 		}
 	}
 }
 
-// overtake lets t run beyond the soft bound, unless the hard one is reached or t has been woken up
-// in the meantime.
-func (l *limiter) overtake(t *turn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if running(l.state.Load()) >= l.hard || !l.queue.remove(t) {
-		return false
+// tick starts the clock if it does not run. mu is held.
+func (l *limiter) tick() {
+	switch {
+	case l.ticking:
+		return
+	case l.clock == nil:
+		l.clock = time.AfterFunc(l.patience, l.impatient)
+	default:
+		l.clock.Reset(l.patience)
 	}
-	l.state.Add(^uint64(oneWaiting - oneRunning - 1)) // from waiting to running
-	return true
+	l.ticking = true
 }
 
-// leave takes t out of the queue; it reports false if t has been woken up in the meantime.
-func (l *limiter) leave(t *turn) bool {
+// impatient lets those run beyond the soft bound, while the hard one is not reached, that have
+// waited for a whole round of the clock.
+func (l *limiter) impatient() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.queue.remove(t) {
+	for l.queue.len() > 0 && (*l.queue.at(0)).round != l.round && l.overtake() {
+		t := l.queue.pop()
+		t.overtook = true
+		t.wake <- struct{}{}
+	}
+	l.round++
+	l.ticking = false
+	if l.queue.len() > 0 {
+		l.tick()
+	}
+}
+
+// overtake makes one that waits one that runs, if the hard bound allows it. mu is held.
+func (l *limiter) overtake() bool {
+	for {
+		s := l.state.Load()
+		if running(s) >= l.hard {
+			return false
+		}
+		if l.state.CompareAndSwap(s, s-oneWaiting+oneRunning) {
+			return true
+		}
+	}
+}
+
+// giveUp ends the wait of t. It reports whether t has got a place in the meantime.
+func (l *limiter) giveUp(t *turn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queue.remove(t) {
+		l.state.Add(^uint64(oneWaiting - 1)) // minus one
 		return false
 	}
-	l.state.Add(^uint64(oneWaiting - 1)) // minus one
-	return true
+	select {
+	case <-t.wake:
+	default: // received already
+	}
+	if t.overtook {
+		return true
+	}
+	l.wake() // on behalf of the wake-up that was ours
+	return false
 }
 
 // release gives the place back and wakes up the caller that has waited longest, if there is one.
@@ -161,7 +204,7 @@ func (l *limiter) release() {
 func (l *limiter) wake() {
 	if l.queue.len() > 0 && running(l.state.Load()) < l.soft {
 		l.state.Add(^uint64(oneWaiting - 1)) // minus one
-		l.queue.pop().woken <- struct{}{}
+		l.queue.pop().wake <- struct{}{}
 	}
 }
 
@@ -172,9 +215,18 @@ func (l *limiter) holders() int { return int(running(l.state.Load())) }
 // many still do.
 func (l *limiter) drain(limit time.Duration) int {
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
-		s := l.state.Load()
-		if left := int(running(s) + waiting(s)); left == 0 || time.Now().After(end) {
+		if left := l.present(); left == 0 || time.Now().After(end) {
 			return left
 		}
 	}
 }
+
+// present returns how many calls hold a place or wait for one; some may be counted twice. Who takes a
+// place after a wait is running before it is no longer slow.
+func (l *limiter) present() int {
+	waiting := int(l.slow.Load())
+	return waiting + l.holders()
+}
+
+// free reports whether a call would not have to wait.
+func (l *limiter) free() bool { return running(l.state.Load()) < l.soft }

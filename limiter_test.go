@@ -81,7 +81,7 @@ func TestLimiterStuck(t *testing.T) {
 			l.release()
 		})
 	}
-	for l.drain(0) < 11 {
+	for l.drain(0) < 11 || l.holders() < 8 {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(20 * l.patience)
@@ -121,6 +121,33 @@ func TestLimiterStop(t *testing.T) {
 	wg.Wait()
 	if l.drain(0) != 0 || l.queue.len() != 0 {
 		t.Errorf("state %#x and %d waiting are left", l.state.Load(), l.queue.len())
+	}
+}
+
+// TestLimiterDrain has a caller on its way from the queue to the place that has become free: it is
+// seen there.
+func TestLimiterDrain(t *testing.T) {
+	l := newLimiter(1, 1)
+	l.acquire()
+	admitted := make(chan struct{})
+	go func() {
+		l.acquire()
+		close(admitted)
+	}()
+	for waiting(l.state.Load()) != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	l.mu.Lock() // the caller cannot arrive
+	l.state.Add(^uint64(oneRunning - 1))
+	l.wake()
+	if n := l.drain(0); n != 1 {
+		t.Errorf("%d calls are left, want the one that has been woken up", n)
+	}
+	l.mu.Unlock()
+	<-admitted
+	l.release()
+	if l.drain(0) != 0 {
+		t.Errorf("state %#x is left", l.state.Load())
 	}
 }
 

@@ -11,15 +11,29 @@ type queue[T comparable] struct {
 func (q *queue[T]) len() int { return q.n }
 
 func (q *queue[T]) push(x T) {
-	if q.n == len(q.items) {
-		items := make([]T, max(16, 2*len(q.items)))
-		for i := range q.n {
-			items[i] = *q.at(i)
-		}
-		q.items, q.head = items, 0
-	}
+	q.grow()
 	q.n++
 	*q.at(q.n - 1) = x
+}
+
+// pushFront makes x the next to be popped.
+func (q *queue[T]) pushFront(x T) {
+	q.grow()
+	q.n++
+	q.head--
+	*q.at(0) = x
+}
+
+// grow makes room for one more.
+func (q *queue[T]) grow() {
+	if q.n < len(q.items) {
+		return
+	}
+	items := make([]T, max(16, 2*len(q.items)))
+	for i := range q.n {
+		items[i] = *q.at(i)
+	}
+	q.items, q.head = items, 0
 }
 
 // pop returns the item that has waited longest; there must be one.

@@ -12,9 +12,12 @@ func TestQueue(t *testing.T) {
 	var model []int
 	for i := range 20_000 {
 		switch k := rng.IntN(10); {
-		case k < 5:
+		case k < 4:
 			q.push(i)
 			model = append(model, i)
+		case k < 5:
+			q.pushFront(i)
+			model = slices.Insert(model, 0, i)
 		case k < 9 && len(model) > 0:
 			if got := q.pop(); got != model[0] {
 				t.Fatalf("pop = %d, want %d", got, model[0])
