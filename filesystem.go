@@ -114,7 +114,7 @@ func (s FileSystem) ReadFileInto(name string, p []byte) (n int, err error) {
 		return 0, err
 	}
 	defer f.CloseContext(s.ctx)
-	return f.fill(s.ctx, p)
+	return fill(func(p []byte) (int, error) { return f.ReadContext(s.ctx, p) }, p)
 }
 
 // WriteFile is Engine.WriteFile. When the context ends the file is left half written.

@@ -1,7 +1,6 @@
 package ringfile
 
 import (
-	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -56,18 +55,14 @@ func (e *Engine) readFileInto(name string, p []byte) (n int, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	return f.fill(nil, p)
+	return fill(f.Read, p)
 }
 
-// fill reads from the position into p, until that is full or the file or ctx, if not nil, ends.
-func (f *File) fill(ctx context.Context, p []byte) (n int, err error) {
+// fill calls read until p is full or the file ends, which is no error.
+func fill(read func([]byte) (int, error), p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var m int
-		if ctx == nil {
-			m, err = f.Read(p[n:])
-		} else {
-			m, err = f.ReadContext(ctx, p[n:])
-		}
+		m, err = read(p[n:])
 		n += m
 	}
 	if err == io.EOF {
