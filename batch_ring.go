@@ -108,12 +108,11 @@ func (r *ring) patience(flying int) uint32 {
 const patienceTime = 5 * time.Millisecond
 
 // canBePatient reports whether a wait can be so limited.
-func (r *ring) canBePatient() bool { return r.polling.io || r.u.Features().Has(uring.FeatExtArg) }
+func (r *ring) canBePatient() bool { return r.byEnter() || r.u.Features().Has(uring.FeatExtArg) }
 
-// enterOnce is one io_uring_enter. A wait for several completions ends after patienceTime, with ETIME,
-// but not on a ring that polls a device, where nobody can submit meanwhile.
+// enterOnce is one io_uring_enter. A wait for several completions ends after patienceTime, with ETIME.
 func (r *ring) enterOnce(queued, minComplete uint32, flags uring.EnterFlags) (int, error) {
-	if minComplete > 1 && !r.polling.io {
+	if minComplete > 1 {
 		return r.u.EnterTimeout(queued, minComplete, flags, patienceTime, &r.patient)
 	}
 	return r.u.Enter(queued, minComplete, flags)

@@ -14,9 +14,9 @@ import (
 var ErrChainBroken = errors.New("not carried out: an earlier operation of the chain failed")
 
 // Chain is operations that are carried out one after the other, each if the one before it has
-// succeeded in full. They are handed to the kernel together, which goes from one to the next by
-// itself (IOSQE_IO_LINK, io_uring_enter(2)): the goroutine is parked once, and needs no thread
-// meanwhile. A write and a Datasync are a durable append, for example.
+// succeeded in full. Where that pays they are handed to the kernel together, which goes from one to
+// the next by itself (IOSQE_IO_LINK, io_uring_enter(2)): the goroutine is parked once, and needs no
+// thread meanwhile. A write and a Datasync are a durable append, for example.
 //
 //	var c ringfile.Chain
 //	c.WriteAt(log, record, end)
@@ -45,6 +45,7 @@ type Chain struct {
 	links   []*link // the first n are in use
 	n       int
 	next    int // the first that is still to be carried out
+	dull    int // before this one nothing that follows another gains by a ring
 	running bool
 	drain   bool // it runs alone
 	ctx     context.Context
@@ -192,6 +193,7 @@ func (c *Chain) begin(ctx context.Context) {
 		c.wake = make(chan struct{}, 1)
 	}
 	c.cancelled.Store(false)
+	c.dull = 0
 	c.ctx, c.stop = ctx, ctx.Done()
 	for _, l := range c.links[c.next:c.n] {
 		l.done, l.err = false, nil
@@ -235,29 +237,48 @@ func (c *Chain) segment() ([]*link, error) {
 		return nil, c.passed(first)
 	}
 	end := c.next + 1
-	waits := road == roadRing
+	waits := road == roadRing && first.op.code.reads() ||
+		(road == roadRing || first.n > 0) && c.gains(first)
 	r := c.ringFor(first)
-	if r != nil {
-		for ; end < c.n; end++ {
+	if r != nil && (waits || c.next >= c.dull) {
+		for last := min(c.n, c.next+chainDepth); end < last; end++ {
 			l := c.links[end]
-			if !l.suits(first.op.file.engine) {
+			if !l.admit() {
+				l.err = nil // its turn may never come; if it does, it fails again
 				break
 			}
-			waits = waits || l.op.file.direct || l.op.code == opFsync || l.op.code == opFdatasync
+			if !l.suits(first.op.file.engine) {
+				l.leave()
+				break
+			}
+			waits = waits || c.gains(l)
+		}
+		if !waits {
+			c.dull = end
 		}
 	}
 	if r == nil || !waits {
+		for _, l := range c.links[c.next+1 : end] {
+			l.leave()
+		}
 		first.block()
 		return nil, c.passed(first)
 	}
-	for i := c.next + 1; i < end; i++ {
-		if !c.links[i].admit() {
-			c.links[i].err = nil // its turn may never come; if it does, it fails again
-			end = i
-			break
-		}
-	}
 	return c.links[c.next:end], nil
+}
+
+// gains reports whether it can pay to leave l, whose file is in use, to the kernel. On a ring, syncs
+// and writes into the page cache or behind the end of a file take a kernel thread each, where the
+// caller has its own (docs/decisions.md). With a context, that must end a sync, there is no choice.
+func (c *Chain) gains(l *link) bool {
+	f := l.op.file
+	switch {
+	case l.op.code.reads() || l.op.code.writes():
+		return f.direct && !f.punts(&l.op)
+	case l.op.code == opFsync || l.op.code == opFdatasync:
+		return c.stop != nil
+	}
+	return false
 }
 
 // ringFor returns the ring for a chain that begins with l, nil if that is not for a ring.
@@ -293,7 +314,7 @@ func (l *link) plain() bool {
 	return f.class != classDisk || l.op.off < 0 || l.op.code.writes() && f.append
 }
 
-// suits reports whether l can follow on a ring of an engine.
+// suits reports whether l, whose file is in use, can follow on a ring of an engine.
 func (l *link) suits(e *Engine) bool {
 	f := l.op.file
 	if isFile(f) != nil || f.engine != e || l.plain() || f.waitingRoad() != roadRing || f.inMemory() {

@@ -1,5 +1,30 @@
 package ringfile
 
+import "github.com/ringfile/ringfile/uring"
+
+// Tuning is the parameters that were found by measurement.
+type Tuning struct {
+	Setup                             uring.SetupFlags
+	Wait                              uring.EnterFlags
+	BatchShare, BatchMax, WritersPerP int32
+}
+
+// NewTuned is New with other parameters; numbers that are zero stay as they are.
+func NewTuned(c Config, how Tuning) (*Engine, error) {
+	t := tuned
+	t.setup, t.wait = how.Setup, how.Wait
+	if how.BatchShare != 0 {
+		t.batchShare = how.BatchShare
+	}
+	if how.BatchMax != 0 {
+		t.batchMax = how.BatchMax
+	}
+	if how.WritersPerP != 0 {
+		t.writersPerP = how.WritersPerP
+	}
+	return newTuned(c, t)
+}
+
 // ConfigOf returns what e was made from, with the defaults filled in.
 func ConfigOf(e *Engine) Config { return e.config }
 

@@ -58,7 +58,8 @@ func (f *File) atUntil(ctx context.Context, code opcode, p []byte, vec [][]byte,
 // ReadContext is Read, given up when ctx ends: then the error is the cause of ctx, in a
 // *fs.PathError. Pipes and what else the runtime's poller serves are read through os, with ctx
 // turned into a deadline: a Read without a context that waits at the same time is interrupted, too.
-// What os cannot interrupt (a device, a pipe in blocking mode) this cannot either.
+// What os cannot interrupt (a device, a pipe in blocking mode) this cannot either. While an append that
+// was given up is still under way in the kernel, reads at the position wait for it.
 func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
 	if f == nil || f.os == nil {
 		return 0, fs.ErrInvalid
@@ -203,7 +204,7 @@ func (f *File) transferUntil(ctx context.Context, whole operation, word string) 
 	}
 	total := whole.want()
 	road := f.waitingRoad()
-	if code.writes() && off == offCurrent && !f.direct {
+	if code.writes() && off == offCurrent && !(f.direct && f.polledOnly()) {
 		// An append. A system call moves the position to the end, for which a file server may have to be
 		// asked otherwise.
 		road = roadBlocking
@@ -275,6 +276,9 @@ func (op *operation) pieces(n, size int, do func(p []byte)) {
 // owned carries out op, whose buffer is b or nothing, and waits until it is done or u ends. In the
 // latter case left is true, and b, and a use of the descriptor, have passed to the engine.
 func (f *File) owned(u *until, op *operation, b *bounce, road road, word string) (n int, left bool, err error) {
+	if road == roadRing && f.punts(op) {
+		road = roadBlocking
+	}
 	if road == roadRing {
 		if r := f.engine.pick(); r != nil {
 			f.engine.stats.ring.add(1)
@@ -402,7 +406,8 @@ func (f *File) writeUntil(ctx context.Context, p []byte) (n int, err error) {
 }
 
 // positionUntil moves data at the position that the file has now. It moves the position when that
-// is done, so that a transfer that is given up leaves it alone.
+// is done, so that a transfer that is given up leaves it alone. An append moves it by itself, as far
+// as it gets.
 func (f *File) positionUntil(ctx context.Context, code opcode, p []byte, word string) (n int, err error) {
 	u := f.until(ctx, code)
 	if _, err := u.err(); err != nil {
@@ -418,9 +423,11 @@ func (f *File) positionUntil(ctx context.Context, code opcode, p []byte, word st
 	defer f.end()
 	op := operation{code: code, once: code.reads(), file: f, buf: p, off: offCurrent}
 	appends := code.writes() && f.append // the kernel finds the end
-	pos, err := f.os.Seek(0, io.SeekCurrent)
-	if err == nil && !appends {
-		op.off = pos
+	var pos int64
+	if !appends { // one that was left behind holds the kernel's lock of the position
+		if at, err := f.os.Seek(0, io.SeekCurrent); err == nil {
+			pos, op.off = at, at
+		}
 	}
 	n, err = f.transferUntil(ctx, op, word)
 	if n == 0 && op.off != offCurrent && errors.Is(err, syscall.ESPIPE) {
@@ -428,8 +435,8 @@ func (f *File) positionUntil(ctx context.Context, code opcode, p []byte, word st
 		op.off = offCurrent
 		n, err = f.transferUntil(ctx, op, word)
 	}
-	// An append to a file that is not direct has moved it, see transferUntil.
-	if n > 0 && (op.off != offCurrent || appends && f.direct) {
+	// Other appends have moved it, see transferUntil.
+	if n > 0 && (op.off != offCurrent || appends && f.direct && f.polledOnly()) {
 		if err1 := f.movePosition(&op, pos+int64(n)); err == nil || err == io.EOF {
 			err = err1 // a read that found something has not ended
 		}

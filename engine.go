@@ -74,7 +74,7 @@ type Config struct {
 	Workers int
 
 	// BlockingLimit is how many goroutines are in a blocking system call at once; under pressure
-	// of calls that do not end the bound rises to four times that. Zero: 256.
+	// of calls that do not end the bound rises to four times that. Zero: 512.
 	BlockingLimit int
 
 	// Logger, if not nil, is told once, at level Info, that the engine works without io_uring, and
@@ -149,6 +149,7 @@ func (c Config) withDefaults() (Config, error) {
 // one. All methods are safe for concurrent use.
 type Engine struct {
 	config   Config
+	tuning   tuning
 	homes    []*ring              // the rings that goroutines prefer; none on the blocking backend
 	rings    []*ring              // these and their solos
 	chains   atomic.Pointer[ring] // for chains, made when it is needed
@@ -179,12 +180,14 @@ type home struct{ ring *ring }
 // error is an *UnavailableError then.
 //
 // An engine holds descriptors, memory and, while requests are in flight, goroutines, until Close.
-func New(c Config) (*Engine, error) {
+func New(c Config) (*Engine, error) { return newTuned(c, tuned) }
+
+func newTuned(c Config, how tuning) (*Engine, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c, chainOrder: semaphore.NewWeighted(maxChains)}
+	e := &Engine{config: c, tuning: how, chainOrder: semaphore.NewWeighted(maxChains)}
 	if c.Backend != BackendBlocking {
 		e.reason = e.openRings()
 		if e.reason != nil && (c.Backend == BackendURing || c.polls()) {
@@ -196,7 +199,7 @@ func New(c Config) (*Engine, error) {
 	}
 	limit := min(c.BlockingLimit, maxBlockingLimit)
 	if limit == 0 {
-		limit = 256
+		limit = 512
 	}
 	e.blocking = newLimiter(limit, 4*limit)
 	e.affinity.New = func() any {
@@ -236,8 +239,13 @@ func (e *Engine) solos() int {
 	if e.config.SQPoll != nil {
 		return 0 // a thread that takes everything spares callers the system call in any case
 	}
-	ps := (runtime.GOMAXPROCS(0) + e.config.Rings - 1) / e.config.Rings
-	return min(ps-1, 3)
+	return min(e.psPerRing()-1, 3)
+}
+
+// psPerRing returns how many Ps share a ring.
+func (e *Engine) psPerRing() int {
+	rings := max(e.config.Rings, 1)
+	return (runtime.GOMAXPROCS(0) + rings - 1) / rings
 }
 
 var defaultEngine = sync.OnceValues(func() (*Engine, error) { return New(Config{}) })

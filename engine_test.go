@@ -132,7 +132,7 @@ func TestManyGoroutines(t *testing.T) {
 			watch.Wait()
 			bound := 64 + runtime.GOMAXPROCS(0)*8
 			if e.Backend() == ringfile.BackendBlocking {
-				bound += 256
+				bound += 512
 			}
 			if os.Getenv("KM_GUEST") != "" {
 				// Where processors are emulated, Go's monitor takes a read of the page cache that was

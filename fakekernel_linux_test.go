@@ -252,8 +252,8 @@ func fakeEngineWith(t *testing.T, features uring.Features) (*Engine, *fakeKernel
 		t.Fatal(err)
 	}
 	e.homes, e.rings = []*ring{r}, []*ring{r}
-	// A lone write would be left to a system call.
-	r.alone.Store(1)
+	// A write that is alone, or nearly so, would be left to a system call.
+	r.writers.Store(1 << 30)
 	r.crowd.Store(1 << 30)
 	stop := testutil.Watchdog(t, time.Minute)
 	t.Cleanup(func() {

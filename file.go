@@ -42,6 +42,8 @@ type File struct {
 	writing  sync.Mutex
 
 	misses  atomic.Int32 // reads in a row that were not in the page cache
+	size    atomic.Int64 // of the file when it was last asked for, see grows
+	synced  atomic.Int32 // direct writes to go until they are no longer those of one who syncs
 	readBy  deadline
 	writeBy deadline
 }
@@ -258,13 +260,14 @@ func (f *File) outcome(code opcode, word string, n int, want int64, errno syscal
 func (f *File) perform(op *operation, word string) (int, error) {
 	n, errno, road := f.tryInline(op)
 	if road == roadRing && op.code.writes() {
-		if r := f.engine.pick(); r.enterAlone() {
+		if f.syncs() {
+			road = roadBlocking
+		} else if r := f.engine.pick(); r.enterAlone() {
 			defer r.leaveAlone()
 			road = roadBlocking
 		}
 	}
 	if road == roadRing {
-		f.engine.stats.ring.add(1)
 		var handled bool
 		var why cause
 		if op.code <= opWrite && op.off == offCurrent && f.class == classDisk {
@@ -277,7 +280,7 @@ func (f *File) perform(op *operation, word string) (int, error) {
 				return n, err
 			}
 			road = roadBlocking
-		} else if why == notCancelled && f.retreats(errno) {
+		} else if f.engine.stats.ring.add(1); why == notCancelled && f.retreats(errno) {
 			road = roadBlocking
 		} else {
 			return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
@@ -299,36 +302,6 @@ func (f *File) refused(word string) error {
 		return f.wrap(word, ErrEngineClosed)
 	}
 	return nil
-}
-
-// runAtPosition is Engine.run for an operation at the file position, which its caller has locked.
-// The kernel leaves the position where it was when a direct transfer with the offset -1 completes
-// later (measured on Linux 6.18), so the transfer gets an offset, and the position is moved here.
-func (f *File) runAtPosition(op *operation, n int) (_ int, errno syscall.Errno, why cause, handled bool) {
-	pos, err := f.os.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return n, 0, notCancelled, false // the blocking road has the right error
-	}
-	at := *op
-	at.off = pos - int64(n) // n bytes have been moved, and the position with them
-	m, errno, why, handled := f.engine.run(&at, n)
-	if m > n {
-		if err := f.movePosition(op, pos+int64(m-n)); err != nil && errno == 0 {
-			errno = syscall.EIO
-		}
-	}
-	return m, errno, why, handled
-}
-
-// movePosition moves the file position to pos behind a transfer, or to the end if that was an
-// append.
-func (f *File) movePosition(op *operation, pos int64) error {
-	whence := io.SeekStart
-	if f.append && op.code.writes() {
-		pos, whence = 0, io.SeekEnd
-	}
-	_, err := f.os.Seek(pos, whence)
-	return err
 }
 
 // block carries op out in this goroutine, behind the first n bytes, with its thread.
@@ -409,8 +382,12 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 		f.end()
 		return len(p), nil
 	}
-	op := operation{code: opRead, file: f, buf: p, off: off}
-	n, err = f.perform(&op, "read")
+	if f.plain(true) {
+		n, err = f.plainReadAt(p, off)
+	} else {
+		op := operation{code: opRead, file: f, buf: p, off: off}
+		n, err = f.perform(&op, "read")
+	}
 	f.end()
 	return n, err
 }
@@ -434,8 +411,12 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	if err := f.begin("write"); err != nil {
 		return 0, err
 	}
-	op := operation{code: opWrite, file: f, buf: p, off: off}
-	n, err = f.perform(&op, "write")
+	if f.plain(false) {
+		n, err = f.plainWriteAt(p, off)
+	} else {
+		op := operation{code: opWrite, file: f, buf: p, off: off}
+		n, err = f.perform(&op, "write")
+	}
 	f.end()
 	return n, err
 }
@@ -565,6 +546,9 @@ func (f *File) sync(code opcode) error {
 		return err
 	}
 	defer f.end()
+	if f.direct {
+		f.synced.Store(syncMemory)
+	}
 	_, err := f.block(&operation{code: code, file: f}, 0, "sync")
 	return err
 }

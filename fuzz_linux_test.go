@@ -72,7 +72,7 @@ func newCompletions(t *testing.T) *completions {
 		t.Fatal(err)
 	}
 	c.kernel = kernel
-	if c.ring, err = newRing(new(Engine), u, 16); err != nil {
+	if c.ring, err = newRing(&Engine{tuning: tuned}, u, 16); err != nil {
 		t.Fatal(err)
 	}
 	c.stance = awake // nobody waits: completions are handed to it by hand

@@ -109,5 +109,6 @@ func (f *File) classifyAs(st *unix.Stat_t, flags int) {
 	case unix.S_IFBLK:
 		f.class = classDisk
 		f.volume = f.engine.volumes.of(uint64(st.Rdev) | 1<<63) // apart from file systems
+		f.volume.memory.Store(no)                               // whatever the file system that its node is on
 	}
 }

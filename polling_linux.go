@@ -32,11 +32,25 @@ func (e *Engine) newURing(slots int) (*uring.Ring, error) {
 			c.AttachFD = e.rings[0].u.FD()
 		}
 	}
-	u, err := uring.New(c)
+	u, err := e.setUp(c)
 	if err == nil && e.config.SQPoll != nil && !u.Features().Has(uring.FeatSQPollNonfixed) {
 		return nil, errors.Join(errOldSQPoll, u.Close())
 	}
 	return u, err
+}
+
+// setUp makes a ring, with the further flags that engines have where the kernel knows them.
+func (e *Engine) setUp(c uring.Config) (*uring.Ring, error) {
+	if further := e.tuning.setup; further != 0 && !c.Flags.Has(uring.SetupSQPoll) {
+		plain := c.Flags
+		c.Flags |= further
+		u, err := uring.New(c)
+		if !errors.Is(err, syscall.EINVAL) {
+			return u, err
+		}
+		c.Flags = plain
+	}
+	return uring.New(c)
 }
 
 var errOldSQPoll = errors.New("this kernel's SQPOLL works on registered files only")

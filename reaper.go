@@ -38,14 +38,17 @@ const idCancel uint64 = 1
 // The completion queue belongs to whoever watches: the reaper or a caller that leads, one at a
 // time, as the stance says. mu is not held during system calls.
 type ring struct {
-	engine  *Engine
-	u       *uring.Ring
-	slab    slab
-	solos   []*ring      // small rings for callers that need not share this one
-	whole   *whole       // of a ring for chains, whose submissions are never taken in parts
-	workers int          // bound on kernel workers, 0 if it is the kernel's own
-	crowd   atomic.Int32 // requests to go until solos are used again
-	alone   atomic.Int32 // writes that are admitted by enterAlone
+	engine   *Engine
+	u        *uring.Ring
+	slab     slab
+	solos    []*ring       // small rings for callers that need not share this one
+	whole    *whole        // of a ring for chains, whose submissions are never taken in parts
+	workers  int           // bound on kernel workers, 0 if it is the kernel's own
+	crowd    atomic.Int32  // requests to go until solos are used again
+	writers  atomic.Int32  // direct writes to go until one is left to a system call again
+	alone    atomic.Int32  // writes that are admitted by enterAlone
+	turns    atomic.Uint32 // writes that asked for that
+	maxAlone int32         // of them at a time
 	polling
 
 	mu      sync.Mutex // the submission side:
@@ -77,6 +80,7 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 		drained: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	r.maxAlone = e.tuning.writersPerP*int32(e.psPerRing()) + 1
 	r.polling.sq, r.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
 	if err := r.slab.init(r, slots); err != nil {
 		return nil, err
@@ -202,29 +206,45 @@ func (r *ring) crowded(n int) bool {
 	return false
 }
 
-// enterAlone admits a direct write that is better left to a system call, as long as a ring could be
-// its own: when a file system's direct write completes for a ring, that takes a detour through a
-// kernel thread, which costs a writer that waits for it a sixth of its speed. leaveAlone ends it.
+// enterAlone admits a direct write that is better left to a system call: when a file system's direct
+// write completes for a ring, that takes a detour through a kernel thread, which costs a writer that
+// waits for it a sixth of its speed. What a ring saves outweighs that once there are more than a few
+// in flight; then, and for a while after, none is admitted. leaveAlone ends it.
 func (r *ring) enterAlone() bool {
-	if r.engine.config.polls() {
+	if r.engine.config.polls() || !r.engine.blocking.free() {
 		return false
 	}
-	if n := int(r.inFlight.Load() + r.alone.Load()); n > 0 && r.crowded(n) {
-		return false
+	n := r.inFlight.Load() + r.alone.Add(1)
+	crowd := r.writers.Load()
+	// A few goroutines can keep the Ps to themselves, blocked in system calls, so that a crowd is never
+	// seen: now and then, let those who are ready come.
+	if crowd == 0 && r.turns.Add(1)%crowdProbe <= uint32(r.maxAlone) {
+		runtime.Gosched()
+		n = r.inFlight.Load() + r.alone.Load()
 	}
-	r.alone.Add(1)
-	return true
+	switch {
+	case n > r.maxAlone:
+		r.writers.Store(crowdMemory)
+	case crowd > 0:
+		r.writers.Store(crowd - 1)
+	default:
+		return true
+	}
+	r.alone.Add(-1)
+	return false
 }
 
 func (r *ring) leaveAlone() { r.alone.Add(-1) }
 
-// crowdMemory is for how many requests a ring remembers that there was a crowd.
-const crowdMemory = 64
+const (
+	crowdMemory = 64   // for how many requests a ring remembers that there was a crowd
+	crowdProbe  = 1024 // once in so many direct writes it looks for one
+)
 
-// batchLimit returns how many requests may be queued for the reaper before a caller submits them:
-// a quarter of what is in flight, within 1..64.
+// batchLimit returns how many requests may be queued for the reaper before a caller submits them.
+// What is queued is in flight, too.
 func (r *ring) batchLimit() uint32 {
-	return uint32(min(max(r.inFlight.Load()/4, 1), 64))
+	return uint32(min(max(r.inFlight.Load()/r.engine.tuning.batchShare, 1), r.engine.tuning.batchMax))
 }
 
 // publish writes the request's next submission and makes it visible to the kernel. mu is held.
@@ -363,7 +383,7 @@ func (r *ring) enter(minComplete uint32) bool {
 	}
 	var flags uring.EnterFlags
 	if minComplete > 0 {
-		flags = uring.EnterGetEvents // flushes overflown completions, too
+		flags = uring.EnterGetEvents | r.engine.tuning.wait // flushes overflown completions, too
 	}
 	wait := minComplete
 	if r.byEnter() {

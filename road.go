@@ -23,6 +23,8 @@ const (
 type volume struct {
 	nowait atomic.Uint32 // an ability: whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
 	memory atomic.Uint32 // an ability: whether it has no device, so that a sync has nothing to wait for
+	ram    atomic.Uint32 // an ability, known when memory is: whether it is all in memory
+	cow    atomic.Uint32 // an ability, known when memory is: whether it never writes over what is there
 	polled atomic.Uint32 // an ability: whether its device has poll queues; asked by engines that poll
 	clones atomic.Uint32 // an ability: whether files can share blocks (FICLONE); unknown or no
 }
@@ -129,4 +131,18 @@ func (f *File) transferBlocking(op *operation, n int) (int, error) {
 		err = nil // the head has been read already
 	}
 	return n + m, err
+}
+
+// syncMemory is for how many direct writes a file remembers that it was synced.
+const syncMemory = 8
+
+// syncs reports whether a direct write to f is likely to be one of a few before a sync, such as those
+// of a log: whoever waits for the device's cache gains nothing by a ring (docs/decisions.md).
+func (f *File) syncs() bool {
+	n := f.synced.Load()
+	if n == 0 || f.engine.config.polls() {
+		return false
+	}
+	f.synced.Store(n - 1)
+	return true
 }

@@ -27,8 +27,14 @@ func (f *File) tryInline(op *operation) (n int, errno syscall.Errno, road road) 
 		if errno := f.pollRefused(); errno != 0 {
 			return 0, errno, roadDone
 		}
-		if f.polledOnly() || f.volume.nowait.Load() != unknown {
-			return 0, 0, f.waitingRoad()
+		if f.polledOnly() {
+			return 0, 0, roadRing
+		}
+		if f.volume.nowait.Load() != unknown {
+			if road = f.waitingRoad(); road == roadRing && f.punts(op) {
+				road = roadBlocking
+			}
+			return 0, 0, road
 		}
 		return f.probeDirect(op)
 	case op.code.reads():
@@ -194,6 +200,39 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 	return 0, 0, roadRing
 }
 
+// punts reports whether op is a direct write that a ring would hand to a kernel thread, as the file
+// system cannot start it without waiting, as far as that can be told: one that makes the file longer,
+// and any on btrfs. Those on one file come one after the other then, or in as many threads as it takes
+// (docs/decisions.md).
+func (f *File) punts(op *operation) bool {
+	if !op.code.writes() || !f.direct || f.polledOnly() || f.volume == nil {
+		return false
+	}
+	// A file server, which may not answer, need not be asked: it has no NOWAIT.
+	if f.append || f.volume.nowait.Load() != yes {
+		return f.append
+	}
+	f.inMemory() // finds out about both
+	return f.volume.cow.Load() == yes || f.grows(op)
+}
+
+// grows reports whether op, a write, makes the file longer.
+func (f *File) grows(op *operation) bool {
+	end := op.off + int64(op.want())
+	if op.off == offCurrent || end <= f.size.Load() {
+		return false
+	}
+	var st unix.Stat_t
+	if unix.Fstat(f.fd, &st) != nil {
+		return false
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		st.Size = math.MaxInt64 // a device's size stays what it is
+	}
+	f.size.Store(st.Size)
+	return end > st.Size
+}
+
 // inMemory reports whether the file's file system has no device behind it.
 func (f *File) inMemory() bool {
 	if f.volume == nil {
@@ -205,8 +244,13 @@ func (f *File) inMemory() bool {
 		var st unix.Statfs_t
 		if unix.Fstatfs(f.fd, &st) == nil {
 			switch int64(st.Type) {
-			case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC, unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC:
+			case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
+				f.volume.ram.Store(yes)
 				a = yes
+			case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC:
+				a = yes
+			case unix.BTRFS_SUPER_MAGIC:
+				f.volume.cow.Store(yes)
 			}
 		}
 		f.volume.memory.Store(a)

@@ -8,7 +8,8 @@ import (
 
 // Writer writes a file from an offset on, front to back, behind its user's back: an io.Writer for
 // programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
-// flight, with aligned buffers of its own. On any other file it writes in the caller, as
+// flight, with aligned buffers of its own; a single one where the file becomes longer, as file systems
+// take such writes one after the other. On any other file it writes in the caller, as
 // bufio.Writer does, since the page cache takes data at the speed of memory.
 //
 // Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: what does
@@ -189,15 +190,28 @@ func (w *Writer) send() {
 
 // depart starts to write the blocks of the buffer from head to tail.
 func (w *Writer) depart(head, tail int) {
-	if w.settle(w.depth - 1); w.err != nil {
+	fl := &flight{off: w.off + int64(head)}
+	most := w.depth - 1
+	if w.punts(w.buf[head:tail], fl.off) {
+		most = 0 // the file system lets such writes in one at a time
+	}
+	if w.settle(most); w.err != nil {
 		return
 	}
-	fl := &flight{off: w.off + int64(head)}
 	fl.future = w.file.StartWriteAt(w.buf[head:tail], fl.off)
 	if w.fill == w.size {
 		fl.buf, w.buf = w.buf, nil
 	} // else the Writer keeps the buffer, as Flush waits for the request
 	w.flying.push(fl)
+}
+
+// punts is File.punts for a write of p at off.
+func (w *Writer) punts(p []byte, off int64) bool {
+	if !w.file.life.incref() {
+		return false
+	}
+	defer w.file.life.decrefAsync(w.file)
+	return w.file.punts(&operation{code: opWrite, buf: p, off: off})
 }
 
 // unaligned writes what is in the buffer from one place to another and is no whole block, after all

@@ -219,6 +219,40 @@ func TestCrowdOnHangingDisk(t *testing.T) {
 	})
 }
 
+// TestAppendAfterOneLeftBehind appends while an append that was given up hangs with the disk, holding
+// the kernel's lock of the position: it is given up in time, too.
+func TestAppendAfterOneLeftBehind(t *testing.T) {
+	d := newDisk(t, faults.Config{FS: "ext4"})
+	name, _ := onDisk(t, d)
+	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		f := open(t, e, name, os.O_APPEND|unix.O_DIRECT)
+		defer f.Close()
+		p := patterned(t, blockSize, 0)
+		if _, err := f.Write(p); err != nil { // finds out about the file system
+			t.Fatal(err)
+		}
+		defer set(t, d)
+		set(t, d, faults.Rule{Effect: faults.Hang})
+		for i := range 2 {
+			wrote := make(chan error, 1)
+			go func() {
+				wrote <- within(func(ctx context.Context) error {
+					_, err := f.WriteContext(ctx, p)
+					return err
+				})
+			}()
+			select {
+			case err := <-wrote:
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("append %d: %v, want the end of the context", i, err)
+				}
+			case <-time.After(onTime):
+				t.Fatalf("append %d waits for the one before it", i)
+			}
+		}
+	})
+}
+
 // TestStartOnHangingDisk: starting an operation does not wait for the disk, not even the first one
 // on a file system that the engine knows nothing of.
 func TestStartOnHangingDisk(t *testing.T) {
