@@ -10,8 +10,8 @@ import (
 // thread: the Go runtime ends the program at 10,000 threads.
 //
 // Up to soft calls run at once. A caller that has waited for a while, patience to twice that, goes
-// ahead while fewer than hard are running: calls that wait for one another (a FIFO being opened at both ends, a FUSE
-// server in this very process) would otherwise lock each other out.
+// ahead while fewer than hard are running: calls that wait for one another (a FIFO being opened at
+// both ends, a FUSE server in this very process) would otherwise lock each other out.
 //
 // A place that becomes free goes to whoever is first, not to the one that has waited longest, who
 // is only woken up. Handing it over looks fairer and costs a goroutine switch for each call, from
