@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile/test/kernels/plan"
@@ -51,15 +50,6 @@ func threads() string {
 
 // preferTime is after which time of its life QEMU has its threads.
 const preferTime = 2 * time.Second
-
-// preferDevices has the thread that emulates the disk, QEMU's first, go before those that emulate the
-// processors. Otherwise a processor that polls keeps the disk from running, on a host without a core
-// to spare.
-func preferDevices(pid int) {
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, pid, -10); err != nil {
-		fmt.Println("the disk is emulated at the priority of the processors:", err)
-	}
-}
 
 // measured returns the tables that the guests of rows printed, and whether anything failed.
 func measured(rows []*row) (report string, failed bool) {
