@@ -398,6 +398,18 @@ func TestBatchCounts(t *testing.T) {
 	}
 }
 
+// leastAllocations returns how many allocations a call of run makes at least: when the machine is slow
+// a batch hires goroutines.
+func leastAllocations(run func()) float64 {
+	least := testing.AllocsPerRun(20, run)
+	for range 20 {
+		if least > 0 {
+			least = min(least, testing.AllocsPerRun(20, run))
+		}
+	}
+	return least
+}
+
 // TestBatchAllocates looks for allocations in a batch that is used again.
 func TestBatchAllocates(t *testing.T) {
 	if race.Enabled {
@@ -421,7 +433,7 @@ func TestBatchAllocates(t *testing.T) {
 					ranges[i] = ringfile.Range{Off: int64(i) * 4096, Buf: bufs[i]}
 				}
 				var b ringfile.Batch
-				if n := testing.AllocsPerRun(20, func() {
+				if n := leastAllocations(func() {
 					for i, buf := range bufs {
 						b.ReadAt(f, buf, int64(i)*4096)
 						if i%4 == 0 {
@@ -435,7 +447,7 @@ func TestBatchAllocates(t *testing.T) {
 				}); n >= 1 {
 					t.Errorf("%v allocations a batch", n)
 				}
-				if n := testing.AllocsPerRun(20, func() { f.ReadMulti(ranges) }); n >= 1 {
+				if n := leastAllocations(func() { f.ReadMulti(ranges) }); n >= 1 {
 					t.Errorf("ReadMulti: %v allocations", n)
 				}
 			})
