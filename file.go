@@ -275,16 +275,15 @@ func (f *File) perform(op *operation, word string) (int, error) {
 		} else {
 			n, errno, why, handled = f.engine.run(op, n)
 		}
-		if !handled {
-			if err := f.refused(word); err != nil {
-				return n, err
+		if handled {
+			f.engine.stats.ring.add(1)
+			if why != notCancelled || !f.retreats(errno) {
+				return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
 			}
-			road = roadBlocking
-		} else if f.engine.stats.ring.add(1); why == notCancelled && f.retreats(errno) {
-			road = roadBlocking
-		} else {
-			return n, f.outcome(op.code, word, n, f.due(op), errno, why, nil)
+		} else if err := f.refused(word); err != nil {
+			return n, err
 		}
+		road = roadBlocking
 	}
 	if road == roadBlocking {
 		return f.block(op, n, word)
