@@ -15,7 +15,8 @@ import (
 // memory or with EBUSY because completions have overflowed, Submit returns that with what it got
 // done: the rest stays visible, and the next Submit sends it, after the caller has reaped
 // completions. The kernel's own thread takes the entries of a ring with SetupSQPoll; Submit wakes it
-// if need be, and returns the number of entries that it has not yet taken.
+// if need be, and returns the number of entries got since the last Submit or [Ring.Flush], as nobody
+// can tell how many of them that thread has taken already.
 func (r *Ring) Submit() (int, error) { return r.SubmitAndWait(0) }
 
 // SubmitAndWait is [Ring.Submit] that also waits until n completions are in the queue, or as many as
@@ -30,14 +31,14 @@ var noDeadline time.Time
 // submitAndWait works on conditions, not on return values: an enter may submit less than it was asked
 // to, may come back from a wait too early, or may report a success with nothing to show for it.
 func (r *Ring) submitAndWait(want uint32, deadline time.Time) (submitted int, err error) {
+	if r.flags.Has(SetupSQPoll) {
+		submitted = int(r.sq.next - r.sq.tail.Load())
+	}
 	r.Flush()
 	want = min(want, r.cq.entries)
 	if r.flags.Has(SetupIOPoll) {
 		// The kernel does not poll for more while there is a completion to be taken.
 		want = min(want, 1)
-	}
-	if r.flags.Has(SetupSQPoll) {
-		submitted = int(r.SQReady())
 	}
 	flushed := false // whether an overflow was flushed since the last EAGAIN or EBUSY
 	for woken := false; ; {
