@@ -22,6 +22,9 @@ type whole struct {
 	ending int // callers that are completing what they have withdrawn; guarded by mu
 }
 
+// busy reports whether a chain is being started, which others have to wait for.
+func (w *whole) busy() bool { return len(w.turn) > 0 }
+
 // chainDepth is how many slots the ring for chains has. A longer chain goes in parts, one after the
 // other.
 const chainDepth = 64

@@ -7,6 +7,8 @@ type Tuning struct {
 	Setup                             uring.SetupFlags
 	Wait                              uring.EnterFlags
 	BatchShare, BatchMax, WritersPerP int32
+	ReadersPerP                       int32 // negative: none
+	AloneRead                         int
 }
 
 // NewTuned is New with other parameters; numbers that are zero stay as they are.
@@ -21,6 +23,12 @@ func NewTuned(c Config, how Tuning) (*Engine, error) {
 	}
 	if how.WritersPerP != 0 {
 		t.writersPerP = how.WritersPerP
+	}
+	if how.ReadersPerP != 0 {
+		t.readersPerP = how.ReadersPerP
+	}
+	if how.AloneRead != 0 {
+		t.aloneRead = how.AloneRead
 	}
 	return newTuned(c, t)
 }

@@ -63,7 +63,7 @@ func copyRange(dst, src *File, off, length int64) (n int, err error) {
 		})
 	})
 	if err == nil && n > 0 {
-		dst.engine.stats.blocking.add(1)
+		dst.engine.stats.blocking.add(0)
 	}
 	return n, err
 }

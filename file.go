@@ -259,10 +259,10 @@ func (f *File) outcome(code opcode, word string, n int, want int64, errno syscal
 // reads and for all writes.
 func (f *File) perform(op *operation, word string) (int, error) {
 	n, errno, road := f.tryInline(op)
-	if road == roadRing && op.code.writes() {
-		if f.syncs() {
+	if road == roadRing {
+		if op.code.writes() && f.syncs() {
 			road = roadBlocking
-		} else if r := f.engine.pick(); r.enterAlone() {
+		} else if r := f.engine.pick(); f.alone(op, n, r) {
 			defer r.leaveAlone()
 			road = roadBlocking
 		}
@@ -291,6 +291,17 @@ func (f *File) perform(op *operation, word string) (int, error) {
 	return n, f.outcome(op.code, word, n, f.due(op), errno, notCancelled, nil)
 }
 
+// alone reports whether a transfer that may go to r is left to a system call, as few are under way.
+func (f *File) alone(op *operation, n int, r *ring) bool {
+	switch {
+	case op.code.writes():
+		return r.enterAlone(r.maxAlone)
+	case op.code.reads() && !f.direct && op.want()-n >= f.engine.tuning.aloneRead:
+		return r.enterAlone(r.maxAloneReads)
+	}
+	return false
+}
+
 // refused returns the error of an operation that came too late for a ring, because the file or the
 // engine has been closed since begin; nil if another road may be taken.
 func (f *File) refused(word string) error {
@@ -315,15 +326,12 @@ func (f *File) block(op *operation, n int, word string) (int, error) {
 // blockCounted is blockingCall for a caller that has its place, counted.
 func (f *File) blockCounted(op *operation, n int, word string) (int, error) {
 	stats := &f.engine.stats
-	stats.blocking.add(1)
 	region := startRegion("ringfile.blocking")
 	stamp := stats.stamps.begin()
 	m, err := f.blockingCall(op, n, word)
 	stats.stamps.end(stamp)
 	endRegion(region)
-	if m > n {
-		stats.blockingBytes.add(uint64(m - n))
-	}
+	stats.blocking.add(max(m-n, 0))
 	return m, err
 }
 

@@ -24,6 +24,8 @@ type limiter struct {
 	state atomic.Uint64
 	slow  atomic.Int32 // callers in acquireSlow
 
+	seats seats
+
 	mu      sync.Mutex
 	queue   queue[*turn] // those that wait
 	clock   *time.Timer  // calls impatient every patience while somebody waits
@@ -43,6 +45,9 @@ var turns = sync.Pool{New: func() any { return &turn{wake: make(chan struct{}, 1
 const (
 	oneRunning = 1
 	oneWaiting = 1 << 32
+
+	minusOneRunning = ^uint64(oneRunning - 1)
+	minusOneWaiting = ^uint64(oneWaiting - 1)
 )
 
 func newLimiter(soft, hard int) *limiter {
@@ -116,6 +121,10 @@ func (l *limiter) acquireOrQueue(t *turn, woken bool) bool {
 				return true
 			}
 		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
+			if l.gather() {
+				l.state.Add(minusOneWaiting)
+				continue
+			}
 			if woken {
 				l.queue.pushFront(t)
 			} else {
@@ -176,7 +185,7 @@ func (l *limiter) giveUp(t *turn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.queue.remove(t) {
-		l.state.Add(^uint64(oneWaiting - 1)) // minus one
+		l.state.Add(minusOneWaiting)
 		return false
 	}
 	select {
@@ -192,7 +201,7 @@ func (l *limiter) giveUp(t *turn) bool {
 
 // release gives the place back and wakes up the caller that has waited longest, if there is one.
 func (l *limiter) release() {
-	s := l.state.Add(^uint64(oneRunning - 1)) // minus one
+	s := l.state.Add(minusOneRunning)
 	if waiting(s) > 0 && running(s) < l.soft {
 		l.mu.Lock()
 		l.wake()
@@ -203,17 +212,20 @@ func (l *limiter) release() {
 // wake wakes up the caller that has waited longest if there is a place. mu is held.
 func (l *limiter) wake() {
 	if l.queue.len() > 0 && running(l.state.Load()) < l.soft {
-		l.state.Add(^uint64(oneWaiting - 1)) // minus one
+		l.state.Add(minusOneWaiting)
 		l.queue.pop().wake <- struct{}{}
 	}
 }
 
-// holders reports how many calls hold a place now.
-func (l *limiter) holders() int { return int(running(l.state.Load())) }
+// holders reports how many calls hold a place now. While calls come and go it is an estimate.
+func (l *limiter) holders() int { return max(int(running(l.state.Load()))-l.unseated(), 0) }
 
 // drain waits until no call holds a place or waits for one, or limit has passed, and returns how
 // many still do.
 func (l *limiter) drain(limit time.Duration) int {
+	l.state.Add(oneWaiting) // so that no place stays in a seat
+	defer l.state.Add(minusOneWaiting)
+	l.gather()
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		if left := l.present(); left == 0 || time.Now().After(end) {
 			return left
@@ -225,7 +237,7 @@ func (l *limiter) drain(limit time.Duration) int {
 // place after a wait is running before it is no longer slow.
 func (l *limiter) present() int {
 	waiting := int(l.slow.Load())
-	return waiting + l.holders()
+	return waiting + int(running(l.state.Load()))
 }
 
 // free reports whether a call would not have to wait.

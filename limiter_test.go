@@ -138,7 +138,7 @@ func TestLimiterDrain(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	l.mu.Lock() // the caller cannot arrive
-	l.state.Add(^uint64(oneRunning - 1))
+	l.state.Add(minusOneRunning)
 	l.wake()
 	if n := l.drain(0); n != 1 {
 		t.Errorf("%d calls are left, want the one that has been woken up", n)

@@ -66,7 +66,7 @@ func (s FileSystem) admit(c *call) (*Engine, error) {
 
 // enterCall takes a place among the blocking calls. It returns what leaveCall wants.
 func (e *Engine) enterCall() *atomic.Int64 {
-	e.stats.blocking.add(1)
+	e.stats.blocking.add(0)
 	e.blocking.acquire()
 	return e.stats.stamps.begin()
 }
@@ -183,7 +183,7 @@ func blockUntil[T any](ctx context.Context, e *Engine, c *call, block func() (T,
 			case e.closed.Load():
 				res.err = wrap(ErrEngineClosed)
 			default:
-				e.stats.blocking.add(1)
+				e.stats.blocking.add(0)
 				stamp := e.stats.stamps.begin()
 				res.value, res.err = block()
 				e.stats.stamps.end(stamp)

@@ -18,39 +18,54 @@ func (f *File) plain(reads bool) bool {
 
 // plainReadAt reads as os does, with a place among the blocking calls.
 func (f *File) plainReadAt(p []byte, off int64) (n int, err error) {
-	stamp, region := f.enterPlain()
-	n, err = f.os.ReadAt(p, off)
-	f.leavePlain(stamp, region, n)
+	call := f.enterPlain()
+	n, err = f.pread(p, off)
+	f.leavePlain(call, n)
 	return n, err
 }
 
 // plainWriteAt writes as os does, with a place among the blocking calls.
 func (f *File) plainWriteAt(p []byte, off int64) (n int, err error) {
-	stamp, region := f.enterPlain()
-	n, err = f.os.WriteAt(p, off)
-	f.leavePlain(stamp, region, n)
+	call := f.enterPlain()
+	n, err = f.pwrite(p, off)
+	f.leavePlain(call, n)
 	return n, err
 }
 
-// enterPlain takes the place, and notes when unless all is in memory.
-func (f *File) enterPlain() (stamp *atomic.Int64, region *trace.Region) {
-	e := f.engine
-	e.stats.blocking.add(1)
-	e.blocking.acquire()
-	region = startRegion("ringfile.blocking")
-	if f.volume.ram.Load() != yes {
-		stamp = e.stats.stamps.begin()
-	}
-	return stamp, region
+// plainCall is what a plain call has while it runs.
+type plainCall struct {
+	seat   *seat
+	seated bool          // whether it has that seat, or else an ordinary place
+	stamp  *atomic.Int64 // when it began, if it is noted here
+	region *trace.Region
 }
 
-func (f *File) leavePlain(stamp *atomic.Int64, region *trace.Region, n int) {
+// enterPlain takes a place, and notes when unless all is in memory.
+func (f *File) enterPlain() (c plainCall) {
 	e := f.engine
-	if stamp != nil && f.volume.memory.Load() == unknown {
+	timed := f.volume.ram.Load() != yes
+	c.seat = e.blocking.seat()
+	if c.seated = c.seat.sit(timed); !c.seated {
+		e.blocking.acquire()
+		if timed {
+			c.stamp = e.stats.stamps.begin()
+		}
+	}
+	c.region = startRegion("ringfile.blocking")
+	return c
+}
+
+func (f *File) leavePlain(c plainCall, n int) {
+	e := f.engine
+	if f.volume.memory.Load() == unknown {
 		f.inMemory() // now that its file system has answered
 	}
-	e.stats.stamps.end(stamp)
-	endRegion(region)
-	e.blocking.release()
-	e.stats.blockingBytes.add(uint64(n))
+	endRegion(c.region)
+	e.stats.blocking.add(n)
+	if c.seated {
+		e.blocking.stand(c.seat)
+		return
+	}
+	e.stats.stamps.end(c.stamp)
+	e.blocking.leave(c.seat)
 }

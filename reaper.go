@@ -38,17 +38,18 @@ const idCancel uint64 = 1
 // The completion queue belongs to whoever watches: the reaper or a caller that leads, one at a
 // time, as the stance says. mu is not held during system calls.
 type ring struct {
-	engine   *Engine
-	u        *uring.Ring
-	slab     slab
-	solos    []*ring       // small rings for callers that need not share this one
-	whole    *whole        // of a ring for chains, whose submissions are never taken in parts
-	workers  int           // bound on kernel workers, 0 if it is the kernel's own
-	crowd    atomic.Int32  // requests to go until solos are used again
-	writers  atomic.Int32  // direct writes to go until one is left to a system call again
-	alone    atomic.Int32  // writes that are admitted by enterAlone
-	turns    atomic.Uint32 // writes that asked for that
-	maxAlone int32         // of them at a time
+	engine        *Engine
+	u             *uring.Ring
+	slab          slab
+	solos         []*ring       // small rings for callers that need not share this one
+	whole         *whole        // of a ring for chains, whose submissions are never taken in parts
+	workers       int           // bound on kernel workers, 0 if it is the kernel's own
+	crowd         atomic.Int32  // requests to go until solos are used again
+	writers       atomic.Int32  // direct writes to go until one is left to a system call again
+	alone         atomic.Int32  // writes that are admitted by enterAlone
+	turns         atomic.Uint32 // writes that asked for that
+	maxAlone      int32         // of them at a time
+	maxAloneReads int32
 	polling
 
 	mu      sync.Mutex // the submission side:
@@ -81,6 +82,7 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 		stopped: make(chan struct{}),
 	}
 	r.maxAlone = e.tuning.writersPerP*int32(e.psPerRing()) + 1
+	r.maxAloneReads = e.tuning.readersPerP * int32(e.psPerRing())
 	r.polling.sq, r.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
 	if err := r.slab.init(r, slots); err != nil {
 		return nil, err
@@ -210,7 +212,7 @@ func (r *ring) crowded(n int) bool {
 // write completes for a ring, that takes a detour through a kernel thread, which costs a writer that
 // waits for it a sixth of its speed. What a ring saves outweighs that once there are more than a few
 // in flight; then, and for a while after, none is admitted. leaveAlone ends it.
-func (r *ring) enterAlone() bool {
+func (r *ring) enterAlone(most int32) bool {
 	if r.engine.config.polls() || !r.engine.blocking.free() {
 		return false
 	}
@@ -218,12 +220,12 @@ func (r *ring) enterAlone() bool {
 	crowd := r.writers.Load()
 	// A few goroutines can keep the Ps to themselves, blocked in system calls, so that a crowd is never
 	// seen: now and then, let those who are ready come.
-	if crowd == 0 && r.turns.Add(1)%crowdProbe <= uint32(r.maxAlone) {
+	if crowd == 0 && r.turns.Add(1)%crowdProbe <= uint32(most) {
 		runtime.Gosched()
 		n = r.inFlight.Load() + r.alone.Load()
 	}
 	switch {
-	case n > r.maxAlone:
+	case n > most:
 		r.writers.Store(crowdMemory)
 	case crowd > 0:
 		r.writers.Store(crowd - 1)

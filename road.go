@@ -23,7 +23,7 @@ const (
 type volume struct {
 	nowait atomic.Uint32 // an ability: whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
 	memory atomic.Uint32 // an ability: whether it has no device, so that a sync has nothing to wait for
-	ram    atomic.Uint32 // an ability, known when memory is: whether it is all in memory
+	ram    atomic.Uint32 // an ability, known when memory is: whether it is all in memory, and not swapped out either
 	cow    atomic.Uint32 // an ability, known when memory is: whether it never writes over what is there
 	polled atomic.Uint32 // an ability: whether its device has poll queues; asked by engines that poll
 	clones atomic.Uint32 // an ability: whether files can share blocks (FICLONE); unknown or no

@@ -1,6 +1,7 @@
 package ringfile
 
 import (
+	"io"
 	"math"
 	"os"
 	"runtime"
@@ -71,10 +72,17 @@ const (
 // readHot reads p from off if all of it is in the page cache, and so far nothing tells that it may
 // not be: the shortest way that there is. If it reports false, nothing has been done.
 func (f *File) readHot(p []byte, off int64) bool {
-	if f.direct || f.misses.Load() != 0 || f.volume.nowait.Load() != yes || len(f.engine.rings) == 0 {
+	if f.direct || f.misses.Load() != 0 || len(f.engine.rings) == 0 {
 		return false
 	}
-	n, errno := sysio.PreadNowait(f.fd, p[:min(len(p), maxTransfer)], off)
+	read := sysio.PreadNowait
+	if f.volume.nowait.Load() != yes {
+		if f.volume.ram.Load() != yes || len(p) > sysio.RawMax {
+			return false
+		}
+		read = sysio.PreadMemory
+	}
+	n, errno := read(f.fd, p[:min(len(p), maxTransfer)], off)
 	if errno != 0 || n != len(p) {
 		return false
 	}
@@ -191,8 +199,7 @@ func (f *File) probeDirect(op *operation) (n int, errno syscall.Errno, road road
 	case errno == 0 || errno == syscall.EAGAIN:
 		f.volume.nowait.Store(yes)
 		if errno == 0 && (n == 0 || n == len(op.buf) || op.once) {
-			f.engine.stats.blocking.add(1) // it has waited for the device, in this thread
-			f.engine.stats.blockingBytes.add(uint64(n))
+			f.engine.stats.blocking.add(n) // it has waited for the device, in this thread
 			return n, 0, roadDone
 		}
 		return n, 0, roadRing
@@ -233,6 +240,41 @@ func (f *File) grows(op *operation) bool {
 	return end > st.Size
 }
 
+// pread is what os does for a ReadAt, without what it does about closing, which File has done, and
+// about files that the poller serves.
+func (f *File) pread(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		m, err := unix.Pread(f.fd, p[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return n, f.wrap("read", err)
+		case m == 0:
+			return n, io.EOF
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// pwrite is pread's counterpart.
+func (f *File) pwrite(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		m, err := unix.Pwrite(f.fd, p[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return n, f.wrap("write", err)
+		case m == 0:
+			return n, f.wrap("write", io.ErrUnexpectedEOF)
+		}
+		n += m
+	}
+	return n, nil
+}
+
 // inMemory reports whether the file's file system has no device behind it.
 func (f *File) inMemory() bool {
 	if f.volume == nil {
@@ -244,7 +286,13 @@ func (f *File) inMemory() bool {
 		var st unix.Statfs_t
 		if unix.Fstatfs(f.fd, &st) == nil {
 			switch int64(st.Type) {
-			case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
+			case unix.TMPFS_MAGIC:
+				var system unix.Sysinfo_t
+				if unix.Sysinfo(&system) == nil && system.Totalswap == 0 {
+					f.volume.ram.Store(yes)
+				}
+				a = yes
+			case unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
 				f.volume.ram.Store(yes)
 				a = yes
 			case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC:

@@ -23,6 +23,9 @@ func setBlocking(fd int) {}
 
 func (f *File) readHot(p []byte, off int64) bool { return false }
 
+func (f *File) pread(p []byte, off int64) (int, error)  { return f.os.ReadAt(p, off) }
+func (f *File) pwrite(p []byte, off int64) (int, error) { return f.os.WriteAt(p, off) }
+
 // classify finds out what the file is. On this system all operations take the blocking road.
 func (f *File) classify() {
 	if st, err := f.os.Stat(); err == nil && st.Mode().IsRegular() {

@@ -12,8 +12,8 @@ import (
 // ReadFileInto reads the named file, from its beginning, into p and returns how many bytes it read.
 // That is the whole file if n is less than len(p); if n is len(p), there may be more. Opening,
 // reading and closing are one submission, a Chain on a descriptor that the process never sees
-// (Linux 5.17), which suits many small regular files; elsewhere they are system calls. Errors are
-// *fs.PathError; reaching the end is none.
+// (Linux 5.17), which suits many small regular files; elsewhere, and while another goroutine submits
+// a chain, they are the calls of File. Errors are *fs.PathError; reaching the end is none.
 func ReadFileInto(name string, p []byte) (n int, err error) {
 	e, err := Default()
 	if err != nil {
@@ -28,7 +28,7 @@ func (e *Engine) ReadFileInto(name string, p []byte) (n int, err error) {
 		return 0, &fs.PathError{Op: "open", Path: name, Err: ErrEngineClosed}
 	}
 	r := e.chainRing()
-	if r == nil || !r.whole.files || len(p) == 0 || len(p) > maxTransfer || strings.IndexByte(name, 0) >= 0 {
+	if r == nil || !r.whole.files || r.whole.busy() || len(p) == 0 || len(p) > maxTransfer || strings.IndexByte(name, 0) >= 0 {
 		return e.readFileInto(name, p)
 	}
 	if underTest {

@@ -77,9 +77,8 @@ func (c *counter) load() (n uint64) {
 
 // stats is where an engine counts.
 type stats struct {
-	cached                traffic
-	ring, blocking        counter
-	blockingBytes         counter
+	cached, blocking      traffic
+	ring                  counter
 	refused               counter
 	enters, cancels, busy counter
 	strays, broken        counter
@@ -132,23 +131,22 @@ func (s *ringStats) submitted(n int) {
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Ring:          e.stats.ring.load(),
-		Blocking:      e.stats.blocking.load(),
 		Enters:        e.stats.enters.load(),
 		Cancels:       e.stats.cancels.load(),
 		Busy:          e.stats.busy.load(),
 		Strays:        e.stats.strays.load(),
 		Broken:        e.stats.broken.load(),
 		BlockingCalls: e.blocking.holders(),
-		BlockingBytes: e.stats.blockingBytes.load(),
 		Refused:       e.stats.refused.load(),
 		NoNowait:      e.volumes.withoutNowait(),
 	}
 	s.Cached, s.CachedBytes = e.stats.cached.load()
+	s.Blocking, s.BlockingBytes = e.stats.blocking.load()
 	if err := e.Available(); err != nil {
 		s.Reason = err.Error()
 	}
 	now := clock()
-	oldest := e.stats.stamps.oldest(now)
+	oldest := e.blocking.oldest(e.stats.stamps.oldest(now))
 	for r := range e.everyRing {
 		r.mu.Lock()
 		s.Restarts += r.stats.restarts

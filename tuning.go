@@ -21,7 +21,13 @@ type tuning struct {
 	// writersPerP is how many direct writes at a time are left to system calls, for each P that a ring
 	// serves and with one more for the ring; see enterAlone. Measured with two Ps only.
 	writersPerP int32
+
+	// readersPerP is the same for buffered reads of aloneRead bytes or more that are not in the page
+	// cache: a ring starts them anew for each part that the readahead brings in, which costs a few that
+	// wait more than the ring saves them.
+	readersPerP int32
+	aloneRead   int
 }
 
 // tuned is what engines have.
-var tuned = tuning{setup: uring.SetupCoopTaskrun, batchShare: 1, batchMax: 64, writersPerP: 2}
+var tuned = tuning{setup: uring.SetupCoopTaskrun, batchShare: 1, batchMax: 64, writersPerP: 2, readersPerP: 8, aloneRead: 64 << 10}

@@ -14,27 +14,33 @@ import (
 // OffCurrent as an offset means the file position (preadv2(2), Linux 4.6).
 const OffCurrent = -1
 
-// rawMax is the largest transfer that is made without telling the scheduler. A NOWAIT call does
+// RawMax is the largest transfer that is made without telling the scheduler. A NOWAIT call does
 // not sleep, so what it costs is the copy: 16 KiB take about a microsecond, which a stop-the-world
 // can wait for; a megabyte cannot ask that of it.
-const rawMax = 16 << 10
+const RawMax = 16 << 10
 
 // PreadNowait reads into p at off what is in the page cache (preadv2(2) with RWF_NOWAIT, Linux
 // 4.14). It returns EAGAIN when the first byte would have to come from the device, EOPNOTSUPP
 // where the file does not know the flag, and a short count when only the head was cached or the
 // file ends.
 func PreadNowait(fd int, p []byte, off int64) (int, syscall.Errno) {
-	return pread(fd, p, off, len(p) <= rawMax)
+	return pread(fd, p, off, unix.RWF_NOWAIT, len(p) <= RawMax)
+}
+
+// PreadMemory reads into p, at most RawMax bytes, at off, from a file that is in memory for good, so
+// that the read does not sleep.
+func PreadMemory(fd int, p []byte, off int64) (int, syscall.Errno) {
+	return pread(fd, p, off, 0, true)
 }
 
 // PreadDirectNowait is PreadNowait for a descriptor with O_DIRECT. There the flag only keeps the
 // kernel from waiting before it starts the transfer; the call waits for the device.
 func PreadDirectNowait(fd int, p []byte, off int64) (int, syscall.Errno) {
-	return pread(fd, p, off, false)
+	return pread(fd, p, off, unix.RWF_NOWAIT, false)
 }
 
-func pread(fd int, p []byte, off int64, raw bool) (int, syscall.Errno) {
-	n, errno := nowait(unix.SYS_PREADV2, fd, p, off, raw)
+func pread(fd int, p []byte, off int64, flags int, raw bool) (int, syscall.Errno) {
+	n, errno := transfer(unix.SYS_PREADV2, fd, p, off, flags, raw)
 	if n > 0 && race.Enabled {
 		race.Wrote(p[:n])
 	}
@@ -47,10 +53,10 @@ func PwriteNowait(fd int, p []byte, off int64) (int, syscall.Errno) {
 	if race.Enabled {
 		race.Read(p)
 	}
-	return nowait(unix.SYS_PWRITEV2, fd, p, off, false)
+	return transfer(unix.SYS_PWRITEV2, fd, p, off, unix.RWF_NOWAIT, false)
 }
 
-func nowait(trap uintptr, fd int, p []byte, off int64, raw bool) (int, syscall.Errno) {
+func transfer(trap uintptr, fd int, p []byte, off int64, flags int, raw bool) (int, syscall.Errno) {
 	var iov unix.Iovec
 	iov.Base = unsafe.SliceData(p)
 	iov.SetLen(len(p))
@@ -60,9 +66,9 @@ func nowait(trap uintptr, fd int, p []byte, off int64, raw bool) (int, syscall.E
 	var n uintptr
 	var errno syscall.Errno
 	if raw {
-		n, _, errno = unix.RawSyscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, lo, hi, unix.RWF_NOWAIT)
+		n, _, errno = unix.RawSyscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, lo, hi, uintptr(flags))
 	} else {
-		n, _, errno = unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, lo, hi, unix.RWF_NOWAIT)
+		n, _, errno = unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, lo, hi, uintptr(flags))
 	}
 	if errno != 0 {
 		return 0, errno

@@ -1,0 +1,97 @@
+package ringfile
+
+import "sync/atomic"
+
+// seats are places of a limiter that stay with those who come often: who sits down finds a place, and
+// room to note when the call began, in one cache line that as a rule no other P uses. A call that is
+// a copy in memory would otherwise spend a tenth of its time on the limiter's state.
+//
+// A seat is empty, or it has a place, which the limiter counts as running: then it is free or taken.
+// Free seats are there only while nobody waits for a place. Whoever is about to wait says so first
+// and gathers the places of the free seats then; whoever leaves frees the seat first and looks then
+// whether anybody waits. So one of the two sees the other.
+type seats [8]seat
+
+type seat struct {
+	since atomic.Int64 // emptySeat, freeSeat, or when the call began that has it
+	_     [56]byte
+}
+
+const (
+	emptySeat = 0
+	freeSeat  = -1
+	untimed   = 1 // when a call began that needs no note, as it cannot hang
+)
+
+// few is up to how many places a limiter has none to spare for seats.
+const few = 64
+
+// seat returns the seat to try. It may be another one at the next call, as it goes by where the caller's
+// stack is.
+func (l *limiter) seat() *seat { return &l.seats[shard(uintptr(len(l.seats)))] }
+
+// sit takes the seat if it is free. Unless timed, it is not noted when.
+func (s *seat) sit(timed bool) bool {
+	if s.since.Load() != freeSeat {
+		return false
+	}
+	began := int64(untimed)
+	if timed {
+		began = clock()
+	}
+	return s.since.CompareAndSwap(freeSeat, began)
+}
+
+// stand frees the seat that the caller has.
+func (l *limiter) stand(s *seat) {
+	s.since.Store(freeSeat)
+	l.yield(s)
+}
+
+// leave is release for a place that may stay in s.
+func (l *limiter) leave(s *seat) {
+	if l.soft <= few || waiting(l.state.Load()) > 0 || !s.since.CompareAndSwap(emptySeat, freeSeat) {
+		l.release()
+		return
+	}
+	l.yield(s)
+}
+
+// yield gives up a seat that has just become free if somebody waits.
+func (l *limiter) yield(s *seat) {
+	if waiting(l.state.Load()) > 0 && s.since.CompareAndSwap(freeSeat, emptySeat) {
+		l.release()
+	}
+}
+
+// gather takes the places of the free seats back, and reports whether there were any.
+func (l *limiter) gather() bool {
+	var n uint64
+	for i := range l.seats {
+		if l.seats[i].since.CompareAndSwap(freeSeat, emptySeat) {
+			n++
+		}
+	}
+	l.state.Add(-n * oneRunning)
+	return n > 0
+}
+
+// unseated returns the number of free seats.
+func (l *limiter) unseated() (n int) {
+	for i := range l.seats {
+		if l.seats[i].since.Load() == freeSeat {
+			n++
+		}
+	}
+	return n
+}
+
+// oldest returns when the oldest timed call began that has a seat, or now.
+func (l *limiter) oldest(now int64) int64 {
+	for i := range l.seats {
+		if t := l.seats[i].since.Load(); t > untimed {
+			now = min(now, t)
+		}
+	}
+	return now
+}
