@@ -140,9 +140,7 @@ func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error
 	if e.closed.Load() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrEngineClosed}
 	}
-	e.blocking.acquire()
-	stamp := e.stats.stamps.begin()
-	defer e.leaveCall(stamp)
+	defer e.leaveCall(e.takePlace(true))
 	return e.openFile(name, flag, perm)
 }
 
@@ -316,14 +314,17 @@ func (f *File) refused(word string) error {
 
 // block carries op out in this goroutine, behind the first n bytes, with its thread.
 func (f *File) block(op *operation, n int, word string) (int, error) {
-	if f.class == classDisk {
-		f.engine.blocking.acquire()
-		defer f.engine.blocking.release()
+	if f.class != classDisk {
+		return f.blockCounted(op, n, word)
 	}
-	return f.blockCounted(op, n, word)
+	place, region := f.engine.takePlace(f.mayHang()), startRegion("ringfile.blocking")
+	m, err := f.blockingCall(op, n, word)
+	endRegion(region)
+	f.leavePlain(place, m-n)
+	return m, err
 }
 
-// blockCounted is blockingCall for a caller that has its place, counted.
+// blockCounted is blockingCall for a caller that has its place or needs none, counted.
 func (f *File) blockCounted(op *operation, n int, word string) (int, error) {
 	stats := &f.engine.stats
 	region := startRegion("ringfile.blocking")
@@ -519,6 +520,9 @@ func (f *File) Write(p []byte) (n int, err error) {
 		return 0, err
 	}
 	defer f.end()
+	if f.plain(false) {
+		return f.plainWriteAt(p, offCurrent)
+	}
 	op := operation{code: opWrite, file: f, buf: p, off: offCurrent}
 	return f.perform(&op, "write")
 }
@@ -556,7 +560,10 @@ func (f *File) sync(code opcode) error {
 	if f.direct {
 		f.synced.Store(syncMemory)
 	}
-	_, err := f.block(&operation{code: code, file: f}, 0, "sync")
+	place, region := f.engine.takePlace(f.mayHang()), startRegion("ringfile.blocking")
+	err := f.flush(code)
+	endRegion(region)
+	f.leavePlain(place, 0)
 	return err
 }
 

@@ -68,10 +68,9 @@ func (f *File) CloseContext(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		f.engine.blocking.acquire()
-		stamp := f.engine.stats.stamps.begin()
+		place := f.engine.takePlace(true)
 		err := f.life.decref(f)
-		f.engine.leaveCall(stamp)
+		f.engine.leaveCall(place)
 		done <- err
 	}()
 	select {

@@ -64,19 +64,6 @@ func (s FileSystem) admit(c *call) (*Engine, error) {
 	return e, nil
 }
 
-// enterCall takes a place among the blocking calls. It returns what leaveCall wants.
-func (e *Engine) enterCall() *atomic.Int64 {
-	e.stats.blocking.add(0)
-	e.blocking.acquire()
-	return e.stats.stamps.begin()
-}
-
-// leaveCall gives the place back.
-func (e *Engine) leaveCall(stamp *atomic.Int64) {
-	e.stats.stamps.end(stamp)
-	e.blocking.release()
-}
-
 // do carries c out: by the function block in this goroutine, or, if there is a context, on a ring
 // or by block in a goroutine of its own until that ends.
 func (s FileSystem) do(c call, block func() error) error {

@@ -1,10 +1,5 @@
 package ringfile
 
-import (
-	"runtime/trace"
-	"sync/atomic"
-)
-
 // A transfer that is a system call whatever happens takes the shortest way to it: it may be a copy in
 // memory, beside which all that has to be looked at for it shows.
 
@@ -18,54 +13,30 @@ func (f *File) plain(reads bool) bool {
 
 // plainReadAt reads as os does, with a place among the blocking calls.
 func (f *File) plainReadAt(p []byte, off int64) (n int, err error) {
-	call := f.enterPlain()
+	place, region := f.engine.takePlace(f.mayHang()), startRegion("ringfile.blocking")
 	n, err = f.pread(p, off)
-	f.leavePlain(call, n)
+	endRegion(region)
+	f.leavePlain(place, n)
 	return n, err
 }
 
-// plainWriteAt writes as os does, with a place among the blocking calls.
+// plainWriteAt writes as os does, with a place among the blocking calls; with offCurrent at the file
+// position.
 func (f *File) plainWriteAt(p []byte, off int64) (n int, err error) {
-	call := f.enterPlain()
+	place, region := f.engine.takePlace(f.mayHang()), startRegion("ringfile.blocking")
 	n, err = f.pwrite(p, off)
-	f.leavePlain(call, n)
+	endRegion(region)
+	f.leavePlain(place, n)
 	return n, err
 }
 
-// plainCall is what a plain call has while it runs.
-type plainCall struct {
-	seat   *seat
-	seated bool          // whether it has that seat, or else an ordinary place
-	stamp  *atomic.Int64 // when it began, if it is noted here
-	region *trace.Region
-}
+// mayHang reports whether there may be a device to wait for.
+func (f *File) mayHang() bool { return f.volume == nil || f.volume.ram.Load() != yes }
 
-// enterPlain takes a place, and notes when unless all is in memory.
-func (f *File) enterPlain() (c plainCall) {
-	e := f.engine
-	timed := f.volume.ram.Load() != yes
-	c.seat = e.blocking.seat()
-	if c.seated = c.seat.sit(timed); !c.seated {
-		e.blocking.acquire()
-		if timed {
-			c.stamp = e.stats.stamps.begin()
-		}
-	}
-	c.region = startRegion("ringfile.blocking")
-	return c
-}
-
-func (f *File) leavePlain(c plainCall, n int) {
-	e := f.engine
-	if f.volume.memory.Load() == unknown {
+func (f *File) leavePlain(p place, n int) {
+	if f.volume != nil && f.volume.memory.Load() == unknown {
 		f.inMemory() // now that its file system has answered
 	}
-	endRegion(c.region)
-	e.stats.blocking.add(n)
-	if c.seated {
-		e.blocking.stand(c.seat)
-		return
-	}
-	e.stats.stamps.end(c.stamp)
-	e.blocking.leave(c.seat)
+	p.count(n)
+	f.engine.leaveCall(p)
 }

@@ -106,6 +106,15 @@ func (f *File) eachAt(op *operation, n int) (int, error) {
 	if op.want() == 0 || op.off < 0 {
 		return call(nil, op.off)
 	}
+	if op.vec == nil && f.class == classDisk {
+		if op.code.reads() {
+			m, err := f.pread(op.buf[n:], op.off+int64(n))
+			return n + m, err
+		} else if !f.append {
+			m, err := f.pwrite(op.buf[n:], op.off+int64(n))
+			return n + m, err
+		}
+	}
 	var err error
 	op.pieces(n, op.want()-n, func(p []byte) {
 		if err == nil {

@@ -258,10 +258,16 @@ func (f *File) pread(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// pwrite is pread's counterpart.
+// pwrite is pread's counterpart. With offCurrent it writes at the file position.
 func (f *File) pwrite(p []byte, off int64) (n int, err error) {
 	for n < len(p) {
-		m, err := unix.Pwrite(f.fd, p[n:], off+int64(n))
+		var m int
+		var err error
+		if off == offCurrent {
+			m, err = unix.Write(f.fd, p[n:])
+		} else {
+			m, err = unix.Pwrite(f.fd, p[n:], off+int64(n))
+		}
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -273,6 +279,19 @@ func (f *File) pwrite(p []byte, off int64) (n int, err error) {
 		n += m
 	}
 	return n, nil
+}
+
+// flush is fsync(2) or fdatasync(2).
+func (f *File) flush(code opcode) error {
+	for {
+		call := unix.Fsync
+		if code == opFdatasync {
+			call = unix.Fdatasync
+		}
+		if err := call(f.fd); err != unix.EINTR {
+			return f.wrap("sync", err)
+		}
+	}
 }
 
 // inMemory reports whether the file's file system has no device behind it.
@@ -330,14 +349,10 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 		return f.vectorBlocking(op, n, word)
 	case opPath:
 		return 0, op.path.block()
-	case opFsync:
-		f.inMemory() // for the next one's choice of roads
-		return 0, f.os.Sync()
+	case opFsync, opFdatasync:
+		return 0, f.flush(op.code)
 	case opTruncate:
 		return 0, f.os.Truncate(op.length)
-	case opFdatasync:
-		f.inMemory()
-		call = func() error { return unix.Fdatasync(f.fd) }
 	case opAllocate:
 		call = func() error { return unix.Fallocate(f.fd, op.arg, op.off, op.length) }
 	case opPrefetch:

@@ -23,8 +23,16 @@ func setBlocking(fd int) {}
 
 func (f *File) readHot(p []byte, off int64) bool { return false }
 
-func (f *File) pread(p []byte, off int64) (int, error)  { return f.os.ReadAt(p, off) }
-func (f *File) pwrite(p []byte, off int64) (int, error) { return f.os.WriteAt(p, off) }
+func (f *File) pread(p []byte, off int64) (int, error) { return f.os.ReadAt(p, off) }
+
+func (f *File) pwrite(p []byte, off int64) (int, error) {
+	if off == offCurrent {
+		return f.os.Write(p)
+	}
+	return f.os.WriteAt(p, off)
+}
+
+func (f *File) flush(opcode) error { return f.os.Sync() }
 
 // classify finds out what the file is. On this system all operations take the blocking road.
 func (f *File) classify() {
@@ -44,7 +52,7 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 	case opPath:
 		return 0, op.path.block()
 	case opFsync, opFdatasync:
-		return 0, f.os.Sync()
+		return 0, f.flush(op.code)
 	case opTruncate:
 		return 0, f.os.Truncate(op.length)
 	case opPrefetch:

@@ -142,6 +142,9 @@ func (e *Engine) Stats() Stats {
 	}
 	s.Cached, s.CachedBytes = e.stats.cached.load()
 	s.Blocking, s.BlockingBytes = e.stats.blocking.load()
+	ops, bytes := e.blocking.counted()
+	s.Blocking += ops
+	s.BlockingBytes += bytes
 	if err := e.Available(); err != nil {
 		s.Reason = err.Error()
 	}

@@ -28,17 +28,17 @@ var slowStats = statGroup * 50 * time.Microsecond
 // by one, by system calls; a ring has a kernel thread do each. When it turns out to wait, the rest
 // is in flight together.
 func (w *walk) list(path string) ([]walkEntry, error) {
-	stamp := w.engine.enterCall()
+	place := w.engine.enterCall()
 	dir, err := openDir(path)
 	if err != nil {
-		w.engine.leaveCall(stamp)
+		w.engine.leaveCall(place)
 		return nil, err
 	}
 	entries, err := dir.ReadDir(-1)
 	all := sorted(entries)
 	s := statter{engine: w.engine, dir: dir, path: path}
 	n := s.oneByOne(all)
-	w.engine.leaveCall(stamp)
+	w.engine.leaveCall(place)
 	rest := all[n:]
 	switch {
 	case len(rest) == 0:

@@ -251,7 +251,7 @@ func (res *Result) doubts(inMemory bool) (d []string) {
 	}
 	switch {
 	case inMemory:
-		expect("blocking call", blocking, 95)
+		expect("cache or blocking call", cached+blocking, 95) // small reads never wait there: docs/design.md
 	case c.Mode == Direct && c.Op == Append:
 		expect("ring or blocking call", ring+blocking, 190) // the write, alone or not, and the sync
 	case c.Mode == Direct && c.Op.writes() && c.Goroutines <= 8:
@@ -267,6 +267,8 @@ func (res *Result) doubts(inMemory bool) (d []string) {
 		expect("blocking call", blocking, 20)
 	case c.Mode == Cached:
 		expect("cache", cached, 95)
+	case c.Mode == Cold && c.Op == RandRead && c.Block >= 64<<10 && c.Goroutines <= 32:
+		expect("ring or blocking call", ring+blocking, 90) // large reads that are few: docs/design.md
 	case c.Mode == Cold && c.Op == RandRead:
 		expect("ring", ring, 90)
 	case c.Mode == Cold && c.Op == Mix:
