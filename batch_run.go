@@ -211,8 +211,10 @@ func (t *task) begin() road {
 	if t.batch.cancelled.Load() {
 		return done(0, syscall.ECANCELED, byCaller, nil)
 	}
-	if op.code == opRead && f.readHot(op.buf, op.off) {
-		return done(len(op.buf), 0, notCancelled, nil)
+	if op.code == opRead {
+		if n, ok := f.readHot(op.buf, op.off); ok {
+			return done(n, 0, notCancelled, nil)
+		}
 	}
 	n, errno, road := f.tryInline(op)
 	if road == roadDone {

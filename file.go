@@ -163,13 +163,36 @@ func (e *Engine) NewFile(f *os.File) *File {
 // ReadFile is the package's ReadFile on this engine.
 func (e *Engine) ReadFile(name string) ([]byte, error) { return e.FileSystem().ReadFile(name) }
 
-// sizeHint returns how large the file seems to be. A file in /proc says it is empty, and any file
-// may grow.
+// sizeHint returns how large the file, which has just been opened, seems to be. A file in /proc says it
+// is empty, and any file may grow.
 func (f *File) sizeHint() int64 {
+	if size := f.size.Load(); size > 0 {
+		return size
+	}
 	if st, err := f.os.Stat(); err == nil {
 		return st.Size()
 	}
 	return 0
+}
+
+// contents reads the file, which has just been opened.
+func (f *File) contents() ([]byte, error) {
+	size := f.sizeHint()
+	if f.class == classDisk && size > 0 {
+		return readFileContents(size, f.reader())
+	}
+	return readFileContents(size, f.Read)
+}
+
+// reader returns what reads the file from its beginning on, but for the file position: ReadAt can tell
+// the end of a file where Read has to ask again.
+func (f *File) reader() func([]byte) (int, error) {
+	off := int64(0)
+	return func(p []byte) (int, error) {
+		n, err := f.ReadAt(p, off)
+		off += int64(n)
+		return n, err
+	}
 }
 
 // readFileContents reads until io.EOF what is thought to be size bytes.
@@ -386,9 +409,12 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if err := f.begin("read"); err != nil {
 		return 0, err
 	}
-	if f.readHot(p, off) {
+	if n, done := f.readHot(p, off); done {
 		f.end()
-		return len(p), nil
+		if n < len(p) {
+			return n, io.EOF
+		}
+		return n, nil
 	}
 	if f.plain(true) {
 		n, err = f.plainReadAt(p, off)

@@ -95,7 +95,7 @@ func (s FileSystem) ReadFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readFileContents(f.sizeHint(), f.Read)
+	return f.contents()
 }
 
 // ReadFileInto is Engine.ReadFileInto. With a context it opens, reads and closes by calls of their

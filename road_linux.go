@@ -71,24 +71,34 @@ const (
 
 // readHot reads p from off if all of it is in the page cache, and so far nothing tells that it may
 // not be: the shortest way that there is. If it reports false, nothing has been done.
-func (f *File) readHot(p []byte, off int64) bool {
+func (f *File) readHot(p []byte, off int64) (n int, done bool) {
 	if f.direct || f.misses.Load() != 0 || len(f.engine.rings) == 0 {
-		return false
+		return 0, false
 	}
 	read := sysio.PreadNowait
 	if f.volume.nowait.Load() != yes {
 		if f.volume.ram.Load() != yes || len(p) > sysio.RawMax {
-			return false
+			return 0, false
 		}
 		read = sysio.PreadMemory
 	}
 	n, errno := read(f.fd, p[:min(len(p), maxTransfer)], off)
-	if errno != 0 || n != len(p) {
-		return false
+	if errno != 0 || n != len(p) && !f.endsAt(off, n) {
+		return 0, false
 	}
 	f.engine.stats.cached.add(n)
-	return true
+	return n, true
 }
+
+// endsAt reports whether a read of n bytes at off from the page cache, which were fewer than asked for,
+// has met the end of the file for sure: what else makes it short, a page that is not there, is at the
+// beginning of a page.
+func (f *File) endsAt(off int64, n int) bool {
+	return n > 0 && off >= 0 && (off+int64(n))%minPage != 0 && !f.engine.falseEOF
+}
+
+// minPage is the size of pages, or a part of it.
+const minPage = 4096
 
 // readCached reads what is in the page cache.
 func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road) {
@@ -122,7 +132,7 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 			return n, 0, roadBlocking
 		}
 		n += m
-		if m == 0 || n == total {
+		if m == 0 || n == total || op.vec == nil && op.off != offCurrent && f.endsAt(op.off, n) {
 			if misses != 0 {
 				f.misses.Store(0)
 			}

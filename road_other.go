@@ -21,7 +21,7 @@ func (e *Engine) openFile(name string, flag int, perm fs.FileMode) (*File, error
 
 func setBlocking(fd int) {}
 
-func (f *File) readHot(p []byte, off int64) bool { return false }
+func (f *File) readHot(p []byte, off int64) (int, bool) { return 0, false }
 
 func (f *File) pread(p []byte, off int64) (int, error) { return f.os.ReadAt(p, off) }
 

@@ -1,0 +1,187 @@
+package ringfile_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringfile/ringfile"
+)
+
+// TestShortReads reads over the end of files, of which some pages are in the page cache and others are
+// not: what is short because a page is not there is not taken for the end.
+func TestShortReads(t *testing.T) {
+	e, err := ringfile.New(ringfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const page = 4096
+	for _, size := range []int{1, 100, page - 1, page, page + 1, 3*page - 7, 3 * page, 5*page + 1} {
+		data := make([]byte, size)
+		for i := range data {
+			data[i] = byte(i>>8 + i)
+		}
+		name := filepath.Join(t.TempDir(), fmt.Sprint(size))
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := e.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		plain, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer plain.Close()
+		if err := unix.Fadvise(int(plain.Fd()), 0, 0, unix.FADV_RANDOM); err != nil { // no readahead
+			t.Fatal(err)
+		}
+		for _, cached := range []int64{-1, 0, page, 2 * page} { // one page, or none
+			for _, off := range []int64{0, 1, page - 1, page, int64(size) - 1, int64(size), int64(size) + 1} {
+				for _, n := range []int{1, 50, page, 2 * page, 8*page + 3} {
+					evict(t, name)
+					if cached >= 0 {
+						plain.ReadAt(make([]byte, 1), cached)
+					}
+					want, got := make([]byte, n), make([]byte, n)
+					wantN, wantErr := copyAt(want, data, off)
+					gotN, gotErr := f.ReadAt(got, off)
+					if gotN != wantN || !errors.Is(gotErr, wantErr) || (gotErr == nil) != (wantErr == nil) || !bytes.Equal(got, want) {
+						t.Fatalf("size %d, page at %d cached, ReadAt of %d at %d: got %d, %v, want %d, %v",
+							size, cached, n, off, gotN, gotErr, wantN, wantErr)
+					}
+				}
+			}
+		}
+	}
+}
+
+// copyAt is the ReadAt of data.
+func copyAt(p, data []byte, off int64) (int, error) { return bytes.NewReader(data).ReadAt(p, off) }
+
+// TestMemoryFile reads and writes a file in memory, where small reads are calls that the scheduler is
+// not told of.
+func TestMemoryFile(t *testing.T) {
+	const memory = "/dev/shm"
+	var st unix.Statfs_t
+	if err := unix.Statfs(memory, &st); err != nil || st.Type != unix.TMPFS_MAGIC {
+		t.Skip("no tmpfs at " + memory)
+	}
+	dir, err := os.MkdirTemp(memory, "ringfile-")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.RemoveAll(dir)
+	e, err := ringfile.New(ringfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	f, err := e.Create(filepath.Join(dir, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data := make([]byte, 100_001)
+	for i := range data {
+		data[i] = byte(i>>8 + i)
+	}
+	if n, err := f.Write(data); n != len(data) || err != nil {
+		t.Fatalf("Write: got %d, %v", n, err)
+	}
+	before := e.Stats()
+	var crowd sync.WaitGroup
+	for range 8 {
+		crowd.Go(func() {
+			for off := int64(0); off < int64(len(data))+5000; off += 777 {
+				for _, n := range []int{1, 4096, 16 << 10, 16<<10 + 1} {
+					want, got := make([]byte, n), make([]byte, n)
+					wantN, wantErr := copyAt(want, data, off)
+					gotN, gotErr := f.ReadAt(got, off)
+					if gotN != wantN || gotErr != wantErr || !bytes.Equal(got, want) {
+						t.Errorf("ReadAt of %d at %d: got %d, %v, want %d, %v", n, off, gotN, gotErr, wantN, wantErr)
+						return
+					}
+				}
+			}
+		})
+	}
+	crowd.Wait()
+	s := e.Stats()
+	var system unix.Sysinfo_t
+	if err := unix.Sysinfo(&system); err != nil {
+		t.Fatal(err)
+	}
+	if e.Backend() == ringfile.BackendURing && system.Totalswap == 0 && s.Cached == before.Cached {
+		t.Error("no read was served from memory without waiting")
+	}
+	if s.Blocking == before.Blocking {
+		t.Error("no read took the blocking road, want those of more than 16 KiB there")
+	}
+	// Errors are those of os.
+	f.Close()
+	if _, err := f.ReadAt(make([]byte, 1), 0); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("ReadAt after Close: %v", err)
+	}
+	if f, err = e.OpenFile(filepath.Join(dir, "file"), os.O_WRONLY, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.ReadAt(make([]byte, 1), 0); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("ReadAt of a file that is open for writing: %v, want %v", err, syscall.EBADF)
+	}
+}
+
+// TestPlainErrors makes system calls fail that File makes itself, where os made them before: the errors
+// are those of os.
+func TestPlainErrors(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte("abc"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, backend := range []ringfile.Backend{ringfile.BackendAuto, ringfile.BackendBlocking} {
+		e, err := ringfile.New(ringfile.Config{Backend: backend})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		f, err := e.Open(name) // for reading only
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		plain, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer plain.Close()
+		for _, call := range []struct {
+			what      string
+			got, want func() (int, error)
+		}{
+			{"WriteAt", func() (int, error) { return f.WriteAt([]byte("x"), 1) }, func() (int, error) { return plain.WriteAt([]byte("x"), 1) }},
+			{"Write", func() (int, error) { return f.Write([]byte("x")) }, func() (int, error) { return plain.Write([]byte("x")) }},
+			{"ReadAt the end", func() (int, error) { return f.ReadAt(make([]byte, 1), 3) }, func() (int, error) { return plain.ReadAt(make([]byte, 1), 3) }},
+			{"ReadAt over the end", func() (int, error) { return f.ReadAt(make([]byte, 9), 1) }, func() (int, error) { return plain.ReadAt(make([]byte, 9), 1) }},
+			{"ReadAt far off", func() (int, error) { return f.ReadAt(make([]byte, 9), 1<<62) }, func() (int, error) { return plain.ReadAt(make([]byte, 9), 1<<62) }},
+		} {
+			n, err := call.got()
+			wantN, wantErr := call.want()
+			if n != wantN || fmt.Sprint(err) != fmt.Sprint(wantErr) || (err == io.EOF) != (wantErr == io.EOF) {
+				t.Errorf("%v, %s: got %d, %v, want %d, %v", backend, call.what, n, err, wantN, wantErr)
+			}
+		}
+	}
+}
