@@ -283,9 +283,11 @@ func (f *File) perform(op *operation, word string) (int, error) {
 	if road == roadRing {
 		if op.code.writes() && f.syncs() {
 			road = roadBlocking
-		} else if r := f.engine.pick(); f.alone(op, n, r) {
-			defer r.leaveAlone()
-			road = roadBlocking
+		} else if f.aloneHelps(op, n) {
+			if r := f.engine.pick(); r.enterAlone(op.code.writes()) {
+				defer r.leaveAlone()
+				road = roadBlocking
+			}
 		}
 	}
 	if road == roadRing {
@@ -312,15 +314,10 @@ func (f *File) perform(op *operation, word string) (int, error) {
 	return n, f.outcome(op.code, word, n, f.due(op), errno, notCancelled, nil)
 }
 
-// alone reports whether a transfer that may go to r is left to a system call, as few are under way.
-func (f *File) alone(op *operation, n int, r *ring) bool {
-	switch {
-	case op.code.writes():
-		return r.enterAlone(r.maxAlone)
-	case op.code.reads() && !f.direct && op.want()-n >= f.engine.tuning.aloneRead:
-		return r.enterAlone(r.maxAloneReads)
-	}
-	return false
+// aloneHelps reports whether op, behind the first n bytes, is better left to a system call while few are
+// under way, see enterAlone.
+func (f *File) aloneHelps(op *operation, n int) bool {
+	return op.code.writes() || op.code.reads() && !f.direct && op.want()-n >= f.engine.tuning.aloneRead
 }
 
 // refused returns the error of an operation that came too late for a ring, because the file or the

@@ -94,7 +94,7 @@ func TestMemoryFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	data := make([]byte, 100_001)
+	data := make([]byte, 300_001)
 	for i := range data {
 		data[i] = byte(i>>8 + i)
 	}
@@ -105,8 +105,8 @@ func TestMemoryFile(t *testing.T) {
 	var crowd sync.WaitGroup
 	for range 8 {
 		crowd.Go(func() {
-			for off := int64(0); off < int64(len(data))+5000; off += 777 {
-				for _, n := range []int{1, 4096, 16 << 10, 16<<10 + 1} {
+			for off := int64(0); off < int64(len(data))+5000; off += 1777 {
+				for _, n := range []int{1, 4096, 64 << 10, 64<<10 + 1} {
 					want, got := make([]byte, n), make([]byte, n)
 					wantN, wantErr := copyAt(want, data, off)
 					gotN, gotErr := f.ReadAt(got, off)
@@ -128,7 +128,7 @@ func TestMemoryFile(t *testing.T) {
 		t.Error("no read was served from memory without waiting")
 	}
 	if s.Blocking == before.Blocking {
-		t.Error("no read took the blocking road, want those of more than 16 KiB there")
+		t.Error("no read took the blocking road, want those of more than 64 KiB there")
 	}
 	// Errors are those of os.
 	f.Close()

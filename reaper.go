@@ -38,18 +38,18 @@ const idCancel uint64 = 1
 // The completion queue belongs to whoever watches: the reaper or a caller that leads, one at a
 // time, as the stance says. mu is not held during system calls.
 type ring struct {
-	engine        *Engine
-	u             *uring.Ring
-	slab          slab
-	solos         []*ring       // small rings for callers that need not share this one
-	whole         *whole        // of a ring for chains, whose submissions are never taken in parts
-	workers       int           // bound on kernel workers, 0 if it is the kernel's own
-	crowd         atomic.Int32  // requests to go until solos are used again
-	writers       atomic.Int32  // direct writes to go until one is left to a system call again
-	alone         atomic.Int32  // writes that are admitted by enterAlone
-	turns         atomic.Uint32 // writes that asked for that
-	maxAlone      int32         // of them at a time
-	maxAloneReads int32
+	engine    *Engine
+	u         *uring.Ring
+	slab      slab
+	solos     []*ring       // small rings for callers that need not share this one
+	whole     *whole        // of a ring for chains, whose submissions are never taken in parts
+	workers   int           // bound on kernel workers, 0 if it is the kernel's own
+	crowd     atomic.Int32  // requests to go until solos are used again
+	crowdLeft atomic.Int32  // transfers to go until one is left to a system call again
+	alone     atomic.Int32  // transfers that are admitted by enterAlone
+	turns     atomic.Uint32 // transfers that asked for that
+	maxWrites int32         // how many may be admitted that are direct writes,
+	maxReads  int32         // and that are buffered reads
 	polling
 
 	mu      sync.Mutex // the submission side:
@@ -81,8 +81,8 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 		drained: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	r.maxAlone = e.tuning.writersPerP*int32(e.psPerRing()) + 1
-	r.maxAloneReads = e.tuning.readersPerP * int32(e.psPerRing())
+	r.maxWrites = e.tuning.writersPerP*int32(e.psPerRing()) + 1
+	r.maxReads = e.tuning.readersPerP * int32(e.psPerRing())
 	r.polling.sq, r.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
 	if err := r.slab.init(r, slots); err != nil {
 		return nil, err
@@ -208,16 +208,21 @@ func (r *ring) crowded(n int) bool {
 	return false
 }
 
-// enterAlone admits a direct write that is better left to a system call: when a file system's direct
-// write completes for a ring, that takes a detour through a kernel thread, which costs a writer that
-// waits for it a sixth of its speed. What a ring saves outweighs that once there are more than a few
-// in flight; then, and for a while after, none is admitted. leaveAlone ends it.
-func (r *ring) enterAlone(most int32) bool {
+// enterAlone admits a transfer that is better left to a system call while no more than a few are under
+// way. When a file system's direct write completes for a ring, that takes a detour through a kernel
+// thread, which costs a writer that waits for it a sixth of its speed; a large buffered read is started
+// anew for each part that the readahead brings in. What a ring saves outweighs that once there are
+// more than a few in flight; then, and for a while after, none is admitted. leaveAlone ends it.
+func (r *ring) enterAlone(writes bool) bool {
+	most := r.maxReads
+	if writes {
+		most = r.maxWrites
+	}
 	if r.engine.config.polls() || !r.engine.blocking.free() {
 		return false
 	}
 	n := r.inFlight.Load() + r.alone.Add(1)
-	crowd := r.writers.Load()
+	crowd := r.crowdLeft.Load()
 	// A few goroutines can keep the Ps to themselves, blocked in system calls, so that a crowd is never
 	// seen: now and then, let those who are ready come.
 	if crowd == 0 && r.turns.Add(1)%crowdProbe <= uint32(most) {
@@ -226,9 +231,9 @@ func (r *ring) enterAlone(most int32) bool {
 	}
 	switch {
 	case n > most:
-		r.writers.Store(crowdMemory)
+		r.crowdLeft.Store(crowdMemory)
 	case crowd > 0:
-		r.writers.Store(crowd - 1)
+		r.crowdLeft.Store(crowd - 1)
 	default:
 		return true
 	}
@@ -240,7 +245,7 @@ func (r *ring) leaveAlone() { r.alone.Add(-1) }
 
 const (
 	crowdMemory = 64   // for how many requests a ring remembers that there was a crowd
-	crowdProbe  = 1024 // once in so many direct writes it looks for one
+	crowdProbe  = 1024 // once in so many of those transfers it looks for one
 )
 
 // batchLimit returns how many requests may be queued for the reaper before a caller submits them.

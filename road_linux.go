@@ -360,6 +360,7 @@ func (f *File) blockingCall(op *operation, n int, word string) (int, error) {
 	case opPath:
 		return 0, op.path.block()
 	case opFsync, opFdatasync:
+		f.inMemory() // for the next one's choice of roads
 		return 0, f.flush(op.code)
 	case opTruncate:
 		return 0, f.os.Truncate(op.length)

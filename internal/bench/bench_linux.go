@@ -41,14 +41,19 @@ func inCacheShare(f *os.File, n int64) float64 {
 	return min(float64(st.Cache)/float64((n+page-1)/page), 1)
 }
 
-// inMemory reports whether the files of dir are in memory only, so that there is nothing to wait
-// for, and O_DIRECT and eviction mean nothing.
-func inMemory(dir string) bool {
+// storageOf returns what is behind the files of dir.
+func storageOf(dir string) storage {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil {
-		return false
+		return device
 	}
-	return uint32(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC
+	switch uint32(st.Type) {
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:
+		return memory
+	case unix.BTRFS_SUPER_MAGIC:
+		return copyOnWrite
+	}
+	return device
 }
 
 // threadCount returns the number of threads of the process.

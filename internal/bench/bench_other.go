@@ -17,6 +17,6 @@ func evict(*os.File) error { return errors.ErrUnsupported }
 
 func inCacheShare(*os.File, int64) float64 { return -1 }
 
-func inMemory(string) bool { return false }
+func storageOf(string) storage { return device }
 
 func watchThreads() func() (threads, workers int) { return func() (int, int) { return 0, 0 } }

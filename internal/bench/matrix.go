@@ -112,12 +112,21 @@ func WithGoroutines(cells []Cell, goroutines []int) []Cell {
 	return out
 }
 
+// storage is what is behind the files of a file system.
+type storage uint8
+
+const (
+	device      storage = iota
+	memory              // there is nothing to wait for, and O_DIRECT and eviction mean nothing
+	copyOnWrite         // a device, on which nothing is written over: direct writes are never for the ring
+)
+
 // Skip returns why the cell makes no sense with the files of b; empty if it does.
 func (b *Bench) Skip(c Cell) string {
 	switch {
-	case inMemory(b.Dir) && c.Mode == Direct:
+	case storageOf(b.Dir) == memory && c.Mode == Direct:
 		return "no device: the file system is in memory and ignores O_DIRECT"
-	case inMemory(b.Dir) && c.Mode == Cold:
+	case storageOf(b.Dir) == memory && c.Mode == Cold:
 		return "no device: the file system is in memory and nothing can be evicted"
 	case (c.Op == SeqRead || c.Op == SeqWrite) && b.region(c)/int64(c.Block)/int64(c.Goroutines) < 2:
 		return fmt.Sprintf("the file is too small: parts of less than two blocks for %d goroutines", c.Goroutines)

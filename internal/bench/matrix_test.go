@@ -78,8 +78,8 @@ func TestSkip(t *testing.T) {
 		{Cell{SeqRead, Cached, 1 << 20, 9, 0}, true},
 		{Cell{RandRead, Cached, 32 << 20, 1, 0}, true},
 		{Cell{RandRead, Cached, 4096, 10_000, 0}, false},
-		{Cell{RandRead, Direct, 4096, 1, 0}, inMemory(b.Dir)},
-		{Cell{RandRead, Cold, 4096, 1, 0}, inMemory(b.Dir)},
+		{Cell{RandRead, Direct, 4096, 1, 0}, storageOf(b.Dir) == memory},
+		{Cell{RandRead, Cold, 4096, 1, 0}, storageOf(b.Dir) == memory},
 	} {
 		if why := b.Skip(c.cell); (why != "") != c.skip {
 			t.Errorf("%s: got %q, want a reason: %v", c.cell, why, c.skip)

@@ -33,7 +33,7 @@ func fakeReport() *Report {
 	}
 	for i, c := range Full() {
 		res := Result{Volume: "ext4", Cell: c, Name: c.String(), OS: side(NameOS, 1000), Ring: side(NameRing, 500+i*20)}
-		res.judge(false)
+		res.judge(device)
 		switch i {
 		case 1:
 			res = Result{Volume: "ext4", Cell: c, Name: c.String(), Skipped: "too <small>"}

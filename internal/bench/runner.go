@@ -130,7 +130,7 @@ func (r *Runner) Cell(ctx context.Context, b *Bench, c Cell) (Result, error) {
 			}
 		}
 	}
-	res.judge(inMemory(b.Dir))
+	res.judge(storageOf(b.Dir))
 	return res, nil
 }
 
@@ -138,7 +138,7 @@ func (r *Runner) warmUp() time.Duration { return min(r.Time/4, 25*time.Milliseco
 
 // judge derives everything from the samples. In memory, nothing goes through a ring or is tried in
 // the page cache first.
-func (res *Result) judge(inMemory bool) {
+func (res *Result) judge(on storage) {
 	res.OS.summarize()
 	res.Ring.summarize()
 	for i := range min(len(res.OS.Samples), len(res.Ring.Samples)) {
@@ -149,7 +149,7 @@ func (res *Result) judge(inMemory bool) {
 	if len(res.Ratios) > 0 && res.OS.Error == "" && res.Ring.Error == "" {
 		res.Ratio, res.Verdict = median(res.Ratios), verdict(res.Ratios)
 	}
-	res.Doubts = res.doubts(inMemory)
+	res.Doubts = res.doubts(on)
 }
 
 // Failed tells whether a side could not do the cell.
@@ -225,7 +225,7 @@ func (s *Side) Share() (cached, ring, blocking float64) {
 }
 
 // doubts compares what the counters and the page cache say with what the cell claims.
-func (res *Result) doubts(inMemory bool) (d []string) {
+func (res *Result) doubts(on storage) (d []string) {
 	c := res.Cell
 	for _, s := range []*Side{&res.OS, &res.Ring} {
 		if len(s.Samples) == 0 {
@@ -250,8 +250,13 @@ func (res *Result) doubts(inMemory bool) (d []string) {
 		}
 	}
 	switch {
-	case inMemory:
+	case on == memory:
 		expect("cache or blocking call", cached+blocking, 95) // small reads never wait there: docs/design.md
+	case on == copyOnWrite && c.Mode == Direct && c.Op == Mix:
+		expect("ring", ring, 70)
+		expect("blocking call", blocking, 20)
+	case on == copyOnWrite && c.Mode == Direct && (c.Op == RandWrite || c.Op == SeqWrite):
+		expect("blocking call", blocking, 95)
 	case c.Mode == Direct && c.Op == Append:
 		expect("ring or blocking call", ring+blocking, 190) // the write, alone or not, and the sync
 	case c.Mode == Direct && c.Op.writes() && c.Goroutines <= 8:

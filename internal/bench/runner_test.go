@@ -87,7 +87,7 @@ func fakeRun(t *testing.T, ctx context.Context, errOS, errRing error) (Result, [
 	}}
 	b := &Bench{Dir: t.TempDir(), Size: 1 << 20}
 	c := Cell{RandRead, Direct, 4096, 1, 0}
-	if inMemory(b.Dir) {
+	if storageOf(b.Dir) == memory {
 		t.Skip("in memory, this cell is left out")
 	}
 	res, err := r.Cell(ctx, b, c)
@@ -160,33 +160,39 @@ func TestDoubts(t *testing.T) {
 		name    string
 		op      Op
 		mode    Mode
-		memory  bool
+		on      storage
 		roads   Roads
 		inCache float64
 		want    string // in the only doubt; empty if there is none
 	}{
-		{"direct by ring", RandRead, Direct, false, Roads{Ring: 100}, 0, ""},
-		{"direct by blocking calls", RandRead, Direct, false, Roads{Blocking: 100}, 0, "by ring"},
-		{"cached", RandRead, Cached, false, Roads{Cached: 100}, 1, ""},
-		{"cached, but waiting", RandRead, Cached, false, Roads{Cached: 50, Ring: 50}, 1, "by cache"},
-		{"cached, but not there", RandRead, Cached, false, Roads{Cached: 100}, 0.5, "only 50 %"},
-		{"cold", RandRead, Cold, false, Roads{Ring: 100}, 0, ""},
-		{"cold, but not evicted", RandRead, Cold, false, Roads{Ring: 100}, 0.05, "5 % of the data"},
-		{"not known", RandRead, Cold, false, Roads{Ring: 100}, -1, ""},
-		{"in memory", RandRead, Cached, true, Roads{Blocking: 100}, 1, ""},
-		{"buffered write", RandWrite, Cached, false, Roads{Blocking: 100}, 1, ""},
-		{"append", Append, Cached, false, Roads{Blocking: 200}, -1, ""},
-		{"append, direct", Append, Direct, false, Roads{Ring: 100, Blocking: 100}, -1, ""},
-		{"mix", Mix, Cached, false, Roads{Cached: 75, Blocking: 25}, 1, ""},
-		{"mix behind locks", Mix, Cached, false, Roads{Cached: 50, Ring: 25, Blocking: 25}, 1, ""},
-		{"mix, all blocking", Mix, Cached, false, Roads{Blocking: 100}, 1, "by cache or ring"},
-		{"cold in sequence", SeqRead, Cold, false, Roads{Cached: 70, Ring: 30}, 0, ""},
-		{"cold in sequence, blocking", SeqRead, Cold, false, Roads{Blocking: 100}, 0, "by cache or ring"},
+		{"direct by ring", RandRead, Direct, device, Roads{Ring: 100}, 0, ""},
+		{"direct by blocking calls", RandRead, Direct, device, Roads{Blocking: 100}, 0, "by ring"},
+		{"cached", RandRead, Cached, device, Roads{Cached: 100}, 1, ""},
+		{"cached, but waiting", RandRead, Cached, device, Roads{Cached: 50, Ring: 50}, 1, "by cache"},
+		{"cached, but not there", RandRead, Cached, device, Roads{Cached: 100}, 0.5, "only 50 %"},
+		{"cold", RandRead, Cold, device, Roads{Ring: 100}, 0, ""},
+		{"cold, but not evicted", RandRead, Cold, device, Roads{Ring: 100}, 0.05, "5 % of the data"},
+		{"not known", RandRead, Cold, device, Roads{Ring: 100}, -1, ""},
+		{"in memory", RandRead, Cached, memory, Roads{Blocking: 100}, 1, ""},
+		{"in memory, small", RandRead, Cached, memory, Roads{Cached: 100}, 1, ""},
+		{"in memory, by ring", RandRead, Cached, memory, Roads{Ring: 100}, 1, "cache or blocking call"},
+		{"direct write", RandWrite, Direct, device, Roads{Blocking: 100}, 0, ""},
+		{"direct write, copied", RandWrite, Direct, copyOnWrite, Roads{Blocking: 100}, 0, ""},
+		{"direct write, copied, by ring", RandWrite, Direct, copyOnWrite, Roads{Ring: 100}, 0, "by blocking call"},
+		{"direct mix, copied", Mix, Direct, copyOnWrite, Roads{Ring: 75, Blocking: 25}, 0, ""},
+		{"buffered write", RandWrite, Cached, device, Roads{Blocking: 100}, 1, ""},
+		{"append", Append, Cached, device, Roads{Blocking: 200}, -1, ""},
+		{"append, direct", Append, Direct, device, Roads{Ring: 100, Blocking: 100}, -1, ""},
+		{"mix", Mix, Cached, device, Roads{Cached: 75, Blocking: 25}, 1, ""},
+		{"mix behind locks", Mix, Cached, device, Roads{Cached: 50, Ring: 25, Blocking: 25}, 1, ""},
+		{"mix, all blocking", Mix, Cached, device, Roads{Blocking: 100}, 1, "by cache or ring"},
+		{"cold in sequence", SeqRead, Cold, device, Roads{Cached: 70, Ring: 30}, 0, ""},
+		{"cold in sequence, blocking", SeqRead, Cold, device, Roads{Blocking: 100}, 0, "by cache or ring"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res := Result{Cell: Cell{c.op, c.mode, 4096, 1, 0}, Ring: Side{Name: NameRing,
 				Samples: []Sample{{Ops: 100, Seconds: 1, Roads: c.roads, InCache: c.inCache}}}}
-			res.judge(c.memory)
+			res.judge(c.on)
 			switch {
 			case c.want == "" && len(res.Doubts) > 0:
 				t.Errorf("got %q, want none", res.Doubts)
