@@ -253,7 +253,7 @@ func fakeEngineWith(t *testing.T, features uring.Features) (*Engine, *fakeKernel
 	}
 	e.homes, e.rings = []*ring{r}, []*ring{r}
 	// A write that is alone, or nearly so, would be left to a system call.
-	r.crowdLeft.Store(1 << 30)
+	r.writes.crowd.Store(1 << 30)
 	r.crowd.Store(1 << 30)
 	stop := testutil.Watchdog(t, time.Minute)
 	t.Cleanup(func() {

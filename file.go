@@ -2,6 +2,7 @@ package ringfile
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"math"
@@ -26,7 +27,7 @@ import (
 // Chain carry out many operations together or in order.
 type File struct {
 	engine *Engine
-	os     *os.File // owns the descriptor; carries out everything that does not go through a ring
+	os     *os.File // owns the descriptor; carries out what needs no ring and is not a mere transfer
 	fd     int      // valid between begin and end
 	life   life
 	class  class
@@ -41,9 +42,10 @@ type File struct {
 	position sync.Mutex
 	writing  sync.Mutex
 
-	misses  atomic.Int32 // reads in a row that were not in the page cache
-	size    atomic.Int64 // of the file when it was last asked for, see grows
-	synced  atomic.Int32 // direct writes to go until they are no longer those of one who syncs
+	misses  atomic.Int32  // reads in a row that were not in the page cache
+	size    atomic.Int64  // of the file when it was last asked for, see grows
+	ram     atomic.Uint32 // an ability: whether the file is in memory for good, see learn
+	synced  atomic.Int32  // direct writes to go until they are no longer those of one who syncs
 	readBy  deadline
 	writeBy deadline
 }
@@ -184,14 +186,20 @@ func (f *File) contents() ([]byte, error) {
 	return readFileContents(size, f.Read)
 }
 
-// reader returns what reads the file from its beginning on, but for the file position: ReadAt can tell
-// the end of a file where Read has to ask again.
+// reader returns what reads the file from its beginning on: by ReadAt, which can tell the end of a file
+// where Read has to ask again, unless the file takes no offsets.
 func (f *File) reader() func([]byte) (int, error) {
-	off := int64(0)
+	off, byOffset := int64(0), true
 	return func(p []byte) (int, error) {
-		n, err := f.ReadAt(p, off)
-		off += int64(n)
-		return n, err
+		if byOffset {
+			n, err := f.ReadAt(p, off)
+			if off > 0 || n > 0 || !errors.Is(err, syscall.ESPIPE) {
+				off += int64(n)
+				return n, err
+			}
+			byOffset = false
+		}
+		return f.Read(p)
 	}
 }
 
@@ -283,11 +291,9 @@ func (f *File) perform(op *operation, word string) (int, error) {
 	if road == roadRing {
 		if op.code.writes() && f.syncs() {
 			road = roadBlocking
-		} else if f.aloneHelps(op, n) {
-			if r := f.engine.pick(); r.enterAlone(op.code.writes()) {
-				defer r.leaveAlone()
-				road = roadBlocking
-			}
+		} else if a := f.alone(op, n); a != nil {
+			defer a.leave()
+			road = roadBlocking
 		}
 	}
 	if road == roadRing {
@@ -314,10 +320,22 @@ func (f *File) perform(op *operation, word string) (int, error) {
 	return n, f.outcome(op.code, word, n, f.due(op), errno, notCancelled, nil)
 }
 
-// aloneHelps reports whether op, behind the first n bytes, is better left to a system call while few are
-// under way, see enterAlone.
-func (f *File) aloneHelps(op *operation, n int) bool {
-	return op.code.writes() || op.code.reads() && !f.direct && op.want()-n >= f.engine.tuning.aloneRead
+// alone admits op, behind the first n bytes, to the transfers that are left to system calls as they are
+// few; nil if it is not one of those. The caller leaves.
+func (f *File) alone(op *operation, n int) *alone {
+	reads := op.code.reads() && !f.direct && op.want()-n >= f.engine.tuning.aloneRead
+	if !reads && !op.code.writes() {
+		return nil
+	}
+	r := f.engine.pick()
+	a := &r.writes
+	if reads {
+		a = &r.reads
+	}
+	if !a.enter(r) {
+		return nil
+	}
+	return a
 }
 
 // refused returns the error of an operation that came too late for a ring, because the file or the

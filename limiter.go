@@ -20,10 +20,12 @@ type limiter struct {
 	soft, hard uint32
 	patience   time.Duration
 
-	// state packs the calls that are running (low half) and those that wait in the queue (high half).
+	// state packs the places that are taken (low half: by calls that run, and in seats) and how many wait
+	// for one (high half: in the queue, about to be there, or draining).
 	state atomic.Uint64
 	slow  atomic.Int32 // callers in acquireSlow
 
+	_     [64]byte // everybody reads state
 	seats seats
 
 	mu      sync.Mutex
@@ -114,14 +116,20 @@ func closed(c <-chan struct{}) bool {
 func (l *limiter) acquireOrQueue(t *turn, woken bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	gathered := 0
 	for {
 		s := l.state.Load()
 		if running(s) < l.soft {
 			if l.state.CompareAndSwap(s, s+oneRunning) {
+				// Whoever has left those seats meanwhile wakes nobody, as it finds them empty.
+				for range gathered - 1 {
+					l.wake()
+				}
 				return true
 			}
 		} else if l.state.CompareAndSwap(s, s+oneWaiting) {
-			if l.gather() {
+			if n := l.gather(); n > 0 {
+				gathered += n
 				l.state.Add(minusOneWaiting)
 				continue
 			}
@@ -225,7 +233,13 @@ func (l *limiter) holders() int { return max(int(running(l.state.Load()))-l.unse
 func (l *limiter) drain(limit time.Duration) int {
 	l.state.Add(oneWaiting) // so that no place stays in a seat
 	defer l.state.Add(minusOneWaiting)
-	l.gather()
+	if n := l.gather(); n > 0 {
+		l.mu.Lock()
+		for range n { // as in acquireOrQueue
+			l.wake()
+		}
+		l.mu.Unlock()
+	}
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		if left := l.present(); left == 0 || time.Now().After(end) {
 			return left
@@ -240,5 +254,5 @@ func (l *limiter) present() int {
 	return waiting + int(running(l.state.Load()))
 }
 
-// free reports whether a call would not have to wait.
+// free reports whether a call would not have to wait; it may not be told so when places are in seats.
 func (l *limiter) free() bool { return running(l.state.Load()) < l.soft }

@@ -31,11 +31,11 @@ func (f *File) plainWriteAt(p []byte, off int64) (n int, err error) {
 }
 
 // mayHang reports whether there may be a device to wait for.
-func (f *File) mayHang() bool { return f.volume == nil || f.volume.ram.Load() != yes }
+func (f *File) mayHang() bool { return f.ram.Load() != yes }
 
 func (f *File) leavePlain(p place, n int) {
-	if f.volume != nil && f.volume.memory.Load() == unknown {
-		f.inMemory() // now that its file system has answered
+	if f.volume != nil && (f.volume.memory.Load() == unknown || f.volume.ram.Load() == yes && f.ram.Load() != yes && f.ram.Load() != no) {
+		f.learn() // now that its file system has answered
 	}
 	p.count(n)
 	f.engine.leaveCall(p)

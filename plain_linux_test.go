@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/race"
 )
 
 // TestShortReads reads over the end of files, of which some pages are in the page cache and others are
@@ -182,6 +184,89 @@ func TestPlainErrors(t *testing.T) {
 			if n != wantN || fmt.Sprint(err) != fmt.Sprint(wantErr) || (err == io.EOF) != (wantErr == io.EOF) {
 				t.Errorf("%v, %s: got %d, %v, want %d, %v", backend, call.what, n, err, wantN, wantErr)
 			}
+		}
+	}
+}
+
+// TestShortReadReasons makes reads from the page cache short for other reasons than the end of the file.
+func TestShortReadReasons(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), "/dev/shm"} {
+		file, err := os.CreateTemp(dir, "ringfile-")
+		if err != nil {
+			t.Skip(err)
+		}
+		defer os.Remove(file.Name())
+		defer file.Close()
+		if _, err := file.Write(make([]byte, 64<<10)); err != nil {
+			t.Fatal(err)
+		}
+		e, err := ringfile.New(ringfile.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		f, err := e.Open(file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for range 3 { // so that all is known of the file system
+			if _, err := f.ReadAt(make([]byte, 4096), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		page := os.Getpagesize()
+		mem, err := unix.Mmap(-1, 0, 2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Munmap(mem)
+		if err := unix.Mprotect(mem[page:], unix.PROT_NONE); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range [][]byte{mem, mem[10:], mem[page-1:], mem[page-300:]} {
+			for _, off := range []int64{0, 100, 4095} {
+				n, err := f.ReadAt(p, off)
+				wantN, wantErr := file.ReadAt(p, off)
+				if n != wantN || !errors.Is(err, syscall.EFAULT) || !errors.Is(wantErr, syscall.EFAULT) {
+					t.Errorf("%s: ReadAt of %d at %d into memory that ends before: got %d, %v, want %d, %v",
+						dir, len(p), off, n, err, wantN, wantErr)
+				}
+			}
+		}
+	}
+}
+
+// TestLargerThanTransfers reads more than the kernel moves at a time, from an offset within a page.
+func TestLargerThanTransfers(t *testing.T) {
+	var system unix.Sysinfo_t
+	if testing.Short() || race.Enabled || unix.Sysinfo(&system) != nil || uint64(system.Freeram)*uint64(system.Unit) < 8<<30 || math.MaxInt == math.MaxInt32 {
+		t.Skip("needs 8 GiB of free memory, and time")
+	}
+	const size = 2<<30 + 1<<20
+	name := filepath.Join(t.TempDir(), "file")
+	if err := errors.Join(os.WriteFile(name, []byte("ab"), 0o644), os.Truncate(name, size)); err != nil {
+		t.Fatal(err)
+	}
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer unix.Munmap(mem)
+	unix.Madvise(mem, unix.MADV_HUGEPAGE)
+	e, err := ringfile.New(ringfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	f, err := e.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 2 { // the second time from the page cache
+		if n, err := f.ReadAt(mem[:size-1], 1); n != size-1 || err != nil || mem[0] != 'b' {
+			t.Fatalf("got %d, %v, want %d", n, err, size-1)
 		}
 	}
 }

@@ -38,18 +38,15 @@ const idCancel uint64 = 1
 // The completion queue belongs to whoever watches: the reaper or a caller that leads, one at a
 // time, as the stance says. mu is not held during system calls.
 type ring struct {
-	engine    *Engine
-	u         *uring.Ring
-	slab      slab
-	solos     []*ring       // small rings for callers that need not share this one
-	whole     *whole        // of a ring for chains, whose submissions are never taken in parts
-	workers   int           // bound on kernel workers, 0 if it is the kernel's own
-	crowd     atomic.Int32  // requests to go until solos are used again
-	crowdLeft atomic.Int32  // transfers to go until one is left to a system call again
-	alone     atomic.Int32  // transfers that are admitted by enterAlone
-	turns     atomic.Uint32 // transfers that asked for that
-	maxWrites int32         // how many may be admitted that are direct writes,
-	maxReads  int32         // and that are buffered reads
+	engine  *Engine
+	u       *uring.Ring
+	slab    slab
+	solos   []*ring      // small rings for callers that need not share this one
+	whole   *whole       // of a ring for chains, whose submissions are never taken in parts
+	workers int          // bound on kernel workers, 0 if it is the kernel's own
+	crowd   atomic.Int32 // requests to go until solos are used again
+	writes  alone        // direct writes that are left to system calls while they are few,
+	reads   alone        // and buffered reads
 	polling
 
 	mu      sync.Mutex // the submission side:
@@ -81,8 +78,8 @@ func newRing(e *Engine, u *uring.Ring, slots int) (*ring, error) {
 		drained: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	r.maxWrites = e.tuning.writersPerP*int32(e.psPerRing()) + 1
-	r.maxReads = e.tuning.readersPerP * int32(e.psPerRing())
+	r.writes.most = e.tuning.writersPerP*int32(e.psPerRing()) + 1
+	r.reads.most = e.tuning.readersPerP * int32(e.psPerRing())
 	r.polling.sq, r.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
 	if err := r.slab.init(r, slots); err != nil {
 		return nil, err
@@ -181,7 +178,7 @@ func (r *ring) sendOff(mayLead bool) (lead bool) {
 // nobody; otherwise, and for a while after, it is the common one: waiting for many together costs
 // less, and callers that wait for themselves keep the Ps from the reaper.
 func (r *ring) orSolo() *ring {
-	n := int(r.inFlight.Load() + r.alone.Load())
+	n := int(r.inFlight.Load() + r.writes.now.Load() + r.reads.now.Load())
 	if n == 0 || r.crowded(n) {
 		return r
 	}
@@ -208,40 +205,44 @@ func (r *ring) crowded(n int) bool {
 	return false
 }
 
-// enterAlone admits a transfer that is better left to a system call while no more than a few are under
-// way. When a file system's direct write completes for a ring, that takes a detour through a kernel
-// thread, which costs a writer that waits for it a sixth of its speed; a large buffered read is started
-// anew for each part that the readahead brings in. What a ring saves outweighs that once there are
-// more than a few in flight; then, and for a while after, none is admitted. leaveAlone ends it.
-func (r *ring) enterAlone(writes bool) bool {
-	most := r.maxReads
-	if writes {
-		most = r.maxWrites
-	}
+// alone admits transfers of one kind that are better left to system calls while no more than a few of
+// them are under way. When a file system's direct write completes for a ring, that takes a detour through
+// a kernel thread, which costs a writer that waits for it a sixth of its speed; a large buffered read is
+// started anew for each part that the readahead brings in. What a ring saves outweighs that once there
+// are more than a few in flight; then, and for a while after, none is admitted.
+type alone struct {
+	most  int32         // how many may be admitted
+	now   atomic.Int32  // how many are
+	crowd atomic.Int32  // transfers to go until one is admitted again
+	turns atomic.Uint32 // transfers that asked
+}
+
+// enter admits a transfer, or leaves it to r. If it reports true, leave ends it.
+func (a *alone) enter(r *ring) bool {
 	if r.engine.config.polls() || !r.engine.blocking.free() {
 		return false
 	}
-	n := r.inFlight.Load() + r.alone.Add(1)
-	crowd := r.crowdLeft.Load()
+	n := r.inFlight.Load() + a.now.Add(1)
+	crowd := a.crowd.Load()
 	// A few goroutines can keep the Ps to themselves, blocked in system calls, so that a crowd is never
 	// seen: now and then, let those who are ready come.
-	if crowd == 0 && r.turns.Add(1)%crowdProbe <= uint32(most) {
+	if crowd == 0 && a.turns.Add(1)%crowdProbe <= uint32(a.most) {
 		runtime.Gosched()
-		n = r.inFlight.Load() + r.alone.Load()
+		n = r.inFlight.Load() + a.now.Load()
 	}
 	switch {
-	case n > most:
-		r.crowdLeft.Store(crowdMemory)
+	case n > a.most:
+		a.crowd.Store(crowdMemory)
 	case crowd > 0:
-		r.crowdLeft.Store(crowd - 1)
+		a.crowd.Store(crowd - 1)
 	default:
 		return true
 	}
-	r.alone.Add(-1)
+	a.now.Add(-1)
 	return false
 }
 
-func (r *ring) leaveAlone() { r.alone.Add(-1) }
+func (a *alone) leave() { a.now.Add(-1) }
 
 const (
 	crowdMemory = 64   // for how many requests a ring remembers that there was a crowd

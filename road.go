@@ -23,7 +23,7 @@ const (
 type volume struct {
 	nowait atomic.Uint32 // an ability: whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
 	memory atomic.Uint32 // an ability: whether it has no device, so that a sync has nothing to wait for
-	ram    atomic.Uint32 // an ability, known when memory is: whether it is all in memory, and not swapped out either
+	ram    atomic.Uint32 // an ability, known when memory is: whether its files should be asked if they are in memory, see learn
 	cow    atomic.Uint32 // an ability, known when memory is: whether it never writes over what is there
 	polled atomic.Uint32 // an ability: whether its device has poll queues; asked by engines that poll
 	clones atomic.Uint32 // an ability: whether files can share blocks (FICLONE); unknown or no
@@ -36,6 +36,7 @@ const (
 	unknown ability = iota
 	yes
 	no
+	once // unknown, but it has been time to ask once
 )
 
 // volumes finds the volume of a file by its device number.
@@ -97,7 +98,7 @@ func (f *File) asks(op *operation) bool {
 }
 
 // eachAt carries out an operation on a vector, or on a single buffer, behind the first n bytes, by
-// one call of os for each piece.
+// a call for each piece.
 func (f *File) eachAt(op *operation, n int) (int, error) {
 	call := f.os.WriteAt
 	if op.code.reads() {
@@ -126,7 +127,7 @@ func (f *File) eachAt(op *operation, n int) (int, error) {
 	return n, err
 }
 
-// transferBlocking reads or writes through os, behind the first n bytes.
+// transferBlocking reads or writes by system calls, behind the first n bytes.
 func (f *File) transferBlocking(op *operation, n int) (int, error) {
 	if op.off != offCurrent {
 		return f.eachAt(op, n)

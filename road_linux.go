@@ -72,33 +72,33 @@ const (
 // readHot reads p from off if all of it is in the page cache, and so far nothing tells that it may
 // not be: the shortest way that there is. If it reports false, nothing has been done.
 func (f *File) readHot(p []byte, off int64) (n int, done bool) {
-	if f.direct || f.misses.Load() != 0 || len(f.engine.rings) == 0 {
+	if f.direct || f.misses.Load() != 0 || len(f.engine.rings) == 0 || len(p) > maxTransfer {
 		return 0, false
 	}
 	read := sysio.PreadNowait
 	if f.volume.nowait.Load() != yes {
-		if f.volume.ram.Load() != yes || len(p) > sysio.RawMax {
+		if f.ram.Load() != yes || len(p) > sysio.RawMax {
 			return 0, false
 		}
 		read = sysio.PreadMemory
 	}
-	n, errno := read(f.fd, p[:min(len(p), maxTransfer)], off)
-	if errno != 0 || n != len(p) && !f.endsAt(off, n) {
+	n, errno := read(f.fd, p, off)
+	if errno != 0 || n != len(p) && !f.endsAt(off, p, n) {
 		return 0, false
 	}
 	f.engine.stats.cached.add(n)
 	return n, true
 }
 
-// endsAt reports whether a read of n bytes at off from the page cache, which were fewer than asked for,
-// has met the end of the file for sure: what else makes it short, a page that is not there, is at the
-// beginning of a page.
-func (f *File) endsAt(off int64, n int) bool {
-	return n > 0 && off >= 0 && (off+int64(n))%minPage != 0 && !f.engine.falseEOF
+// endsAt reports whether a read from the page cache at off into p, which moved n bytes and not more, has
+// met the end of the file for sure. What else makes it short is a page that is not there, at the
+// beginning of a page, or memory that cannot be written to, at the beginning of a page of p or shortly
+// before, as the kernel may count less than it has copied.
+func (f *File) endsAt(off int64, p []byte, n int) bool {
+	const page = 4096 // or a part of one
+	return n > 0 && off >= 0 && (off+int64(n))%page != 0 && !f.engine.falseEOF &&
+		-(address(p)+uintptr(n))%page >= page/16
 }
-
-// minPage is the size of pages, or a part of it.
-const minPage = 4096
 
 // readCached reads what is in the page cache.
 func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road) {
@@ -132,7 +132,7 @@ func (f *File) readCached(op *operation) (n int, errno syscall.Errno, road road)
 			return n, 0, roadBlocking
 		}
 		n += m
-		if m == 0 || n == total || op.vec == nil && op.off != offCurrent && f.endsAt(op.off, n) {
+		if m == 0 || n == total || op.vec == nil && op.off != offCurrent && m < maxTransfer && f.endsAt(op.off, op.buf, n) {
 			if misses != 0 {
 				f.misses.Store(0)
 			}
@@ -312,27 +312,53 @@ func (f *File) inMemory() bool {
 	a := f.volume.memory.Load()
 	if a == unknown {
 		a = no
-		var st unix.Statfs_t
-		if unix.Fstatfs(f.fd, &st) == nil {
-			switch int64(st.Type) {
-			case unix.TMPFS_MAGIC:
-				var system unix.Sysinfo_t
-				if unix.Sysinfo(&system) == nil && system.Totalswap == 0 {
-					f.volume.ram.Store(yes)
-				}
-				a = yes
-			case unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
-				f.volume.ram.Store(yes)
-				a = yes
-			case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC:
-				a = yes
-			case unix.BTRFS_SUPER_MAGIC:
-				f.volume.cow.Store(yes)
-			}
+		switch f.fileSystem() {
+		case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:
+			f.volume.ram.Store(yes)
+			a = yes
+		case unix.HUGETLBFS_MAGIC, unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC:
+			a = yes
+		case unix.BTRFS_SUPER_MAGIC:
+			f.volume.cow.Store(yes)
 		}
 		f.volume.memory.Store(a)
 	}
 	return a == yes
+}
+
+// fileSystem returns the magic number of the file's file system, 0 if it is not told.
+func (f *File) fileSystem() uint32 {
+	var st unix.Statfs_t
+	if unix.Fstatfs(f.fd, &st) != nil {
+		return 0
+	}
+	return uint32(st.Type)
+}
+
+// learn finds out what kind of file system the file is on, and, at its second transfer, whether it is
+// in memory for good. That is asked for each file: reading memory is a system call that the scheduler is
+// not told of, and the number of a file system, by which its volume was found, may have been another's
+// before.
+func (f *File) learn() {
+	f.inMemory()
+	if f.volume.ram.Load() != yes || f.ram.CompareAndSwap(unknown, once) || f.ram.Load() != once {
+		return
+	}
+	switch f.fileSystem() {
+	case unix.TMPFS_MAGIC:
+		var system unix.Sysinfo_t
+		if unix.Sysinfo(&system) == nil && system.Totalswap == 0 {
+			f.ram.Store(yes)
+			return
+		}
+	case unix.RAMFS_MAGIC:
+		f.ram.Store(yes)
+		return
+	default:
+		f.volume.ram.Store(no)
+		f.volume.memory.Store(unknown)
+	}
+	f.ram.Store(no)
 }
 
 // blockingRoadHelps reports whether an operation that failed on a ring with errno may succeed as a

@@ -95,7 +95,9 @@ func (l *limiter) stand(s *seat) {
 
 // leave is release for a place that may stay in s.
 func (l *limiter) leave(s *seat) {
-	if l.soft <= few || waiting(l.state.Load()) > 0 || !s.since.CompareAndSwap(emptySeat, freeSeat) {
+	// What is beyond the soft bound was for whoever had waited.
+	state := l.state.Load()
+	if l.soft <= few || waiting(state) > 0 || running(state) > l.soft || !s.since.CompareAndSwap(emptySeat, freeSeat) {
 		l.release()
 		return
 	}
@@ -109,16 +111,17 @@ func (l *limiter) yield(s *seat) {
 	}
 }
 
-// gather takes the places of the free seats back, and reports whether there were any.
-func (l *limiter) gather() bool {
-	var n uint64
+// gather takes the places of the free seats back, and returns how many those were.
+func (l *limiter) gather() (n int) {
 	for i := range l.seats {
-		if l.seats[i].since.CompareAndSwap(freeSeat, emptySeat) {
+		if l.seats[i].since.Load() == freeSeat && l.seats[i].since.CompareAndSwap(freeSeat, emptySeat) {
 			n++
 		}
 	}
-	l.state.Add(-n * oneRunning)
-	return n > 0
+	if n > 0 {
+		l.state.Add(-uint64(n) * oneRunning)
+	}
+	return n
 }
 
 // unseated returns the number of free seats.

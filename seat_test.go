@@ -148,3 +148,55 @@ func TestSeatsBound(t *testing.T) {
 		t.Error("one call too many was admitted")
 	}
 }
+
+// TestSeatsGathered has a caller take the places of seats that others are just leaving, while somebody
+// waits: who has waited gets one of them.
+func TestSeatsGathered(t *testing.T) {
+	for _, by := range []string{"a caller", "drain"} {
+		const soft = few + 1
+		l := newLimiter(soft, soft)
+		l.patience = time.Hour
+		for range soft {
+			l.acquire()
+		}
+		one, two := &l.seats[1], &l.seats[2] // two of those have seats
+		one.since.Store(untimed)
+		two.since.Store(untimed)
+		admitted := make(chan struct{})
+		go func() { l.acquire(); close(admitted) }()
+		for waiting(l.state.Load()) != 1 {
+			time.Sleep(time.Millisecond)
+		}
+		one.since.Store(freeSeat) // they leave,
+		two.since.Store(freeSeat)
+		if by == "drain" {
+			l.drain(0)
+		} else {
+			l.acquire()
+		}
+		l.yield(one) // and have left
+		l.yield(two)
+		select {
+		case <-admitted:
+		case <-time.After(10 * time.Second):
+			t.Errorf("gathered by %s: one waits, though only %d of %d places are taken", by, running(l.state.Load()), soft)
+		}
+	}
+}
+
+// TestSeatsBeyond has places that were given to those who had waited, beyond the soft bound: they do not
+// stay in seats, where others would take them who have not.
+func TestSeatsBeyond(t *testing.T) {
+	const soft = few + 1
+	l := newLimiter(soft, 4*soft)
+	l.patience = time.Millisecond
+	for range soft + len(l.seats) {
+		l.acquire()
+	}
+	for i := range l.seats {
+		l.leave(&l.seats[i])
+	}
+	if n := l.unseated(); n != 0 {
+		t.Errorf("%d places beyond the bound are for whoever comes", n)
+	}
+}

@@ -11,7 +11,7 @@ import (
 type Stats struct {
 	// Operations by the road they took. One that continues on another road, as a read does whose
 	// head is in the page cache, counts on each.
-	Cached   uint64 // served from the page cache by a call that does not wait (RWF_NOWAIT)
+	Cached   uint64 // served from the page cache by a call that does not wait (RWF_NOWAIT), or from a file in memory
 	Ring     uint64 // handed to the kernel through a ring
 	Blocking uint64 // done by a blocking system call
 

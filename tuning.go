@@ -19,7 +19,7 @@ type tuning struct {
 	batchShare, batchMax int32
 
 	// writersPerP is how many direct writes at a time are left to system calls, for each P that a ring
-	// serves and with one more for the ring; see enterAlone. Measured with two Ps only.
+	// serves and with one more for the ring; see alone. Measured with two Ps only.
 	writersPerP int32
 
 	// readersPerP is the same for buffered reads of aloneRead bytes or more that are not in the page
