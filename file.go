@@ -34,7 +34,8 @@ type File struct {
 	direct bool // O_DIRECT
 	append bool // O_APPEND
 
-	nonblock bool // openFile has put the descriptor into non-blocking mode, for the poller
+	opened   int64 // how large the file was when it was opened by its name; 0 if that is not known
+	nonblock bool  // openFile has put the descriptor into non-blocking mode, for the poller
 	volume   *volume
 
 	// position is held by calls on disk that use the file position, writing while O_DIRECT is off.
@@ -168,8 +169,8 @@ func (e *Engine) ReadFile(name string) ([]byte, error) { return e.FileSystem().R
 // sizeHint returns how large the file, which has just been opened, seems to be. A file in /proc says it
 // is empty, and any file may grow.
 func (f *File) sizeHint() int64 {
-	if size := f.size.Load(); size > 0 {
-		return size
+	if f.opened > 0 {
+		return f.opened
 	}
 	if st, err := f.os.Stat(); err == nil {
 		return st.Size()

@@ -106,7 +106,7 @@ func (f *File) classifyAs(st *unix.Stat_t, flags int) {
 	case unix.S_IFREG:
 		f.class = classDisk
 		f.volume = f.engine.volumes.of(uint64(st.Dev))
-		f.size.Store(st.Size)
+		f.opened = st.Size
 	case unix.S_IFBLK:
 		f.class = classDisk
 		f.volume = f.engine.volumes.of(uint64(st.Rdev) | 1<<63) // apart from file systems

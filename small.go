@@ -55,7 +55,7 @@ func (e *Engine) readFileInto(name string, p []byte) (n int, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	if f.class == classDisk && f.size.Load() > 0 {
+	if f.class == classDisk && f.opened > 0 {
 		return fill(f.reader(), p)
 	}
 	return fill(f.Read, p)
