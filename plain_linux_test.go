@@ -243,9 +243,10 @@ func TestLargerThanTransfers(t *testing.T) {
 	if testing.Short() || race.Enabled || unix.Sysinfo(&system) != nil || uint64(system.Freeram)*uint64(system.Unit) < 8<<30 || math.MaxInt == math.MaxInt32 {
 		t.Skip("needs 8 GiB of free memory, and time")
 	}
-	const size = 2<<30 + 1<<20
+	size := math.MaxInt32 // not a constant, as it does not fit smaller ints
+	size += 1 << 20
 	name := filepath.Join(t.TempDir(), "file")
-	if err := errors.Join(os.WriteFile(name, []byte("ab"), 0o644), os.Truncate(name, size)); err != nil {
+	if err := errors.Join(os.WriteFile(name, []byte("ab"), 0o644), os.Truncate(name, int64(size))); err != nil {
 		t.Fatal(err)
 	}
 	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
