@@ -440,13 +440,15 @@ func TestSQPollCount(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				k.TakeSQE()
+				if _, ok := k.TakeSQE(); !ok {
+					runtime.Gosched()
+				}
 			}
 		}
 	})
 	defer thread.Wait()
 	defer close(stop)
-	for i := range uint64(300_000) {
+	for i, end := uint64(0), time.Now().Add(300*time.Millisecond); time.Now().Before(end); i++ {
 		for r.SQSpaceLeft() < 2 {
 			runtime.Gosched()
 		}
