@@ -19,14 +19,25 @@ import (
 	"github.com/ringfile/ringfile/internal/race"
 )
 
-// TestShortReads reads over the end of files, of which some pages are in the page cache and others are
-// not: what is short because a page is not there is not taken for the end.
-func TestShortReads(t *testing.T) {
-	e, err := ringfile.New(ringfile.Config{})
+// newEngine returns an engine that is closed after the test.
+func newEngine(t *testing.T, c ringfile.Config) *ringfile.Engine {
+	t.Helper()
+	e, err := ringfile.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("Engine.Close: %v", err)
+		}
+	})
+	return e
+}
+
+// TestShortReads reads over the end of files, of which some pages are in the page cache and others are
+// not: what is short because a page is not there is not taken for the end.
+func TestShortReads(t *testing.T) {
+	e := newEngine(t, ringfile.Config{})
 	const page = 4096
 	for _, size := range []int{1, 100, page - 1, page, page + 1, 3*page - 7, 3 * page, 5*page + 1} {
 		data := make([]byte, size)
@@ -86,11 +97,7 @@ func TestMemoryFile(t *testing.T) {
 		t.Skip(err)
 	}
 	defer os.RemoveAll(dir)
-	e, err := ringfile.New(ringfile.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
+	e := newEngine(t, ringfile.Config{})
 	f, err := e.Create(filepath.Join(dir, "file"))
 	if err != nil {
 		t.Fatal(err)
@@ -154,11 +161,7 @@ func TestPlainErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, backend := range []ringfile.Backend{ringfile.BackendAuto, ringfile.BackendBlocking} {
-		e, err := ringfile.New(ringfile.Config{Backend: backend})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer e.Close()
+		e := newEngine(t, ringfile.Config{Backend: backend})
 		f, err := e.Open(name) // for reading only
 		if err != nil {
 			t.Fatal(err)
@@ -200,11 +203,7 @@ func TestShortReadReasons(t *testing.T) {
 		if _, err := file.Write(make([]byte, 64<<10)); err != nil {
 			t.Fatal(err)
 		}
-		e, err := ringfile.New(ringfile.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer e.Close()
+		e := newEngine(t, ringfile.Config{})
 		f, err := e.Open(file.Name())
 		if err != nil {
 			t.Fatal(err)
@@ -255,11 +254,7 @@ func TestLargerThanTransfers(t *testing.T) {
 	}
 	defer unix.Munmap(mem)
 	unix.Madvise(mem, unix.MADV_HUGEPAGE)
-	e, err := ringfile.New(ringfile.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
+	e := newEngine(t, ringfile.Config{})
 	f, err := e.Open(name)
 	if err != nil {
 		t.Fatal(err)
