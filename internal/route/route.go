@@ -1,0 +1,147 @@
+// Package route decides how an operation on a file is carried out. It makes no system calls: the
+// decision is a function of facts, and of what earlier operations have met.
+package route
+
+import "sync/atomic"
+
+// Route is a way to carry an operation out. All give the same results.
+type Route uint8
+
+const (
+	// Syscall is a blocking system call that holds an OS thread, a bounded number at a time.
+	Syscall Route = iota
+	// Inline is a call that is served at once if the page cache has everything. What it leaves goes on by
+	// [AfterMiss].
+	Inline
+	// Ring is a request to the kernel: the goroutine is parked, and no thread is held.
+	Ring
+)
+
+// String returns the name of the route.
+func (r Route) String() string { return [...]string{"syscall", "inline", "ring"}[r] }
+
+// Tristate is what is known of a yes-or-no question that the system answers.
+type Tristate uint32
+
+const (
+	Unknown Tristate = iota
+	Yes
+	No
+)
+
+// Fact is a Tristate that many may look at and one finds out.
+type Fact struct{ v atomic.Uint32 }
+
+// Get returns what is known.
+func (f *Fact) Get() Tristate { return Tristate(f.v.Load()) }
+
+// Set notes what has been found out.
+func (f *Fact) Set(t Tristate) {
+	if f.v.Load() != uint32(t) {
+		f.v.Store(uint32(t))
+	}
+}
+
+// Kind is what an operation does.
+type Kind uint8
+
+const (
+	Read Kind = iota
+	Write
+	Sync    // fsync, fdatasync
+	Control // fallocate, fadvise: what a ring has and what waits
+)
+
+// Input is what a decision depends on.
+type Input struct {
+	Kind Kind
+	Size int // bytes to be moved
+
+	Ring     bool     // the file's device has a ring
+	Seekable bool     // a regular file or a block device
+	Direct   bool     // O_DIRECT
+	Nowait   Tristate // whether the file system knows RWF_NOWAIT, without which a ring blocks kernel threads
+	Memory   Tristate // whether there is no device behind the file
+	Polled   bool     // rings take nothing but direct transfers, and those must be polled (IOPOLL)
+	FalseEOF bool     // RWF_NOWAIT may report the end of a file where it is not (before Linux 5.17)
+
+	// Serial tells a direct write that the file system makes one at a time, in a kernel worker if it comes
+	// from a ring: one that makes the file longer, one after a sync, any with copy on write.
+	Serial bool
+	// Few tells that no more transfers are under way than are better left to system calls.
+	Few bool
+	// Flying tells that requests are in flight, on this device or another one: this thread may have
+	// submitted some, whose completions would wait for the end of a long call of it. FlyingElsewhere is the
+	// same for other devices alone.
+	Flying, FlyingElsewhere bool
+	// Position tells a transfer at the file position, which a ring does not move.
+	Position bool
+	// Cold tells that the file's latest reads found nothing in the page cache.
+	Cold bool
+	// Leavable tells an operation that its caller may leave: a Future, or one with a context.
+	Leavable bool
+}
+
+// LargeMiss is from how many bytes on a buffered read that the page cache does not have is a system call
+// whatever else is under way: a ring starts it anew for each part that the read-ahead brings in. Of those
+// from FewMiss on more are few than of smaller ones, for the same reason.
+const (
+	LargeMiss = 256 << 10
+	FewMiss   = 64 << 10
+)
+
+// Choose returns the route of an operation. docs/design.md has it as a table, with the reasons.
+func Choose(in Input) Route {
+	if !in.Ring || !in.Seekable {
+		return Syscall
+	}
+	switch in.Kind {
+	case Read, Write:
+		if in.Direct {
+			return direct(in)
+		}
+		if in.Kind == Write || in.Nowait == No || in.FalseEOF {
+			return Syscall // a ring hands buffered writes to one kernel worker for each inode
+		}
+		if in.Cold && !in.Position {
+			return AfterMiss(in)
+		}
+		return Inline
+	case Sync:
+		if in.Polled || in.Memory != No || !in.Leavable && !in.Flying {
+			return Syscall
+		}
+		return Ring
+	}
+	if in.Polled {
+		return Syscall
+	}
+	return Ring
+}
+
+func direct(in Input) Route {
+	switch {
+	case in.Polled:
+		return Ring // whose answer counts
+	case in.Position, in.Nowait != Yes:
+		return Syscall // which asks, the first time
+	case in.Serial && !in.FlyingElsewhere:
+		return Syscall
+	case in.Few && !in.FlyingElsewhere && !in.Leavable:
+		return Syscall
+	}
+	return Ring
+}
+
+// AfterMiss returns the route of what a buffered read did not find in the page cache.
+func AfterMiss(in Input) Route {
+	switch {
+	case in.Polled, in.Position, in.Nowait == No:
+		return Syscall
+	case in.FlyingElsewhere:
+		return Ring
+	case in.Size >= LargeMiss, in.Few && !in.Leavable:
+		return Syscall
+	}
+	return Ring
+}
