@@ -3,16 +3,17 @@ package ringfile
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 	"sync"
-	"sync/atomic"
-	"syscall"
-	"time"
+
+	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/internal/route"
 )
 
 // Batch collects operations on any files and hands them to the kernel together: one call of
 // io_uring_enter(2) instead of a system call, or a goroutine, for each. The operations run in any
-// order and at the same time; a Chain is for those that must not.
+// order and at the same time.
 //
 //	var b ringfile.Batch
 //	for i, off := range offsets {
@@ -23,13 +24,15 @@ import (
 // The methods that are named after those of File add an operation and return its index, which
 // counts from zero. Run carries out what has been added since the last Run and waits for all of it;
 // Results gives each result as it arrives. Reads that the page cache can serve are served on the
-// spot. A batch may be larger than Config.Depth: it is handed over in parts, without a barrier
-// between them.
+// spot. A batch may be larger than Config.Depth: what finds no room waits its turn, without a barrier
+// in between.
 //
 // The buffers belong to the batch from the call that adds them until the operation's result has
 // been returned, or until Run or the loop over Results ends. Each operation has the result and the
-// error that the method of File would have had, and obeys the deadlines of its file; the buffers
-// being the caller's, an operation that is cancelled is waited for until the kernel lets go of them.
+// error that the method of File would have had, and obeys the deadlines of its file.
+//
+// With a context that can end, and for files with a deadline, the operations are what the methods of File
+// with a context are: data is copied through memory of the engine, and the batch returns on time.
 //
 // The zero value is ready for use. A Batch that is used again (Reset) allocates nothing. It is not
 // safe for concurrent use, and must not be copied.
@@ -37,45 +40,30 @@ type Batch struct {
 	_ noCopy
 
 	// The caller's goroutine only:
-	tasks    []*task // the first n are in use; the others wait to be used again
+	items    []*item // the first n are in use; the others wait to be used again
 	n        int
-	admitted int     // tasks that have been looked at by a run
-	done     []int32 // tasks that are finished, in that order
-	lanes    []lane  // tasks that want a slot
-	launched int     // tasks that have been published, since Reset
+	admitted int     // items that have been looked at by a run
+	done     []int32 // items that are finished, in that order
+	lanes    []batchLane
 	running  bool
-	ctx      context.Context
-	stop     <-chan struct{} // of ctx
-	unwatch  func()          // ends watching ctx
+	until    until
+	stop     context.CancelCauseFunc // of until's context; nil if that cannot end
 
-	cancelled atomic.Bool // nothing more is to be started
-
-	mu      sync.Mutex   // taken after ring.mu
-	reason  error        // of the cancellation
-	rings   []*ring      // where tasks may be in flight
-	pending int          // admitted, and neither in done nor in ready
-	landed  int          // published and completed, since Reset
-	ready   []int32      // finished by others than the caller, to be moved to done
-	quick   queue[*task] // blocking calls that may be short
-	slow    queue[*task] // blocking calls that wait for a device
-	helpers int          // goroutines that make these
-	hired   int          // those of them that have not begun
-	wakeAt  int          // the caller is to be woken when that few are pending
+	mu      sync.Mutex
+	pending int     // admitted, and neither in done nor in ready
+	ready   []int32 // finished by others than the caller, to be moved to done
+	quick   []*item // calls that are a copy into the page cache as a rule
+	slow    []*item // calls that wait for a device
+	next    int     // the first of those that nobody has taken
+	helpers int     // goroutines that make calls
+	coming  int     // those of them that have not taken one yet
+	wakeAt  int     // the caller is to be woken when that few are pending
 	parked  bool
-	wake    chan struct{} // one element
-
-	tick *time.Timer // looks whether the quick ones are
-	made int         // operations finished since it last looked
+	wake    chan struct{} // one element; of no test's bubble, as a reaper sends
 }
 
-// noCopy makes go vet report copies.
-type noCopy struct{}
-
-func (*noCopy) Lock()   {}
-func (*noCopy) Unlock() {}
-
-// Result is what became of one operation of a Batch or a Chain: what the method of File of that
-// name returns. N is zero for syncs.
+// Result is what became of one operation of a Batch: what the method of File of that name returns. N is
+// zero for syncs.
 type Result struct {
 	N   int
 	Err error
@@ -84,65 +72,62 @@ type Result struct {
 // ErrNotRun is the Err of the Result of an operation that has not been run.
 var ErrNotRun = errors.New("ringfile: operation has not been run")
 
-// task is one operation of a batch. Its address is the promise of its request.
-type task struct {
-	op    operation
+// item is one operation of a batch.
+type item struct {
+	task
+	file  *File
 	batch *Batch
 	index int32
-	held  bool // it has a use of the file
-	plain bool // os carries it out: there is nothing special about the call
-
-	n        int
-	errno    syscall.Errno
-	why      cause
-	err      error // what the Result has, if composed; or what a blocking call has returned
-	composed bool
-	known    bool // the caller knows that it is finished
+	known bool // the caller knows that it is finished
 }
 
-// lane is what is to go to one ring.
-type lane struct {
-	engine *Engine
-	ring   *ring
-	tasks  []*task
-	head   int
+// batchLane is what is to go to one queue.
+type batchLane struct {
+	queue    *queue
+	items    []*item
+	requests []*request
 }
 
 // ReadAt adds f.ReadAt(p, off).
 func (b *Batch) ReadAt(f *File, p []byte, off int64) int {
-	return b.add(operation{code: opRead, file: f, buf: p, off: off})
+	return b.add(f, operation{code: opRead, buf: p, off: off})
 }
 
 // WriteAt adds f.WriteAt(p, off).
 func (b *Batch) WriteAt(f *File, p []byte, off int64) int {
-	return b.add(operation{code: opWrite, file: f, buf: p, off: off})
+	return b.add(f, operation{code: opWrite, buf: p, off: off})
 }
 
 // ReadvAt adds f.ReadvAt(vec, off). vec itself, too, belongs to the batch.
 func (b *Batch) ReadvAt(f *File, vec [][]byte, off int64) int {
-	return b.add(operation{code: opReadv, file: f, vec: vec, off: off})
+	return b.add(f, operation{code: opReadv, vec: vec, off: off})
 }
 
 // WritevAt adds f.WritevAt(vec, off). vec itself, too, belongs to the batch.
 func (b *Batch) WritevAt(f *File, vec [][]byte, off int64) int {
-	return b.add(operation{code: opWritev, file: f, vec: vec, off: off})
+	return b.add(f, operation{code: opWritev, vec: vec, off: off})
 }
 
 // Sync adds f.Sync(). It covers the writes of earlier runs, but none of the same batch.
-func (b *Batch) Sync(f *File) int { return b.add(operation{code: opFsync, file: f}) }
+func (b *Batch) Sync(f *File) int { return b.add(f, operation{code: opFsync}) }
 
 // Datasync adds f.Datasync(). It covers the writes of earlier runs, but none of the same batch.
-func (b *Batch) Datasync(f *File) int { return b.add(operation{code: opFdatasync, file: f}) }
+func (b *Batch) Datasync(f *File) int { return b.add(f, operation{code: opFdatasync}) }
 
-func (b *Batch) add(op operation) int {
-	if b.n == len(b.tasks) {
-		more := make([]task, max(8, min(len(b.tasks), 128)))
+func (b *Batch) add(f *File, op operation) int {
+	if b.n == len(b.items) {
+		more := make([]item, max(8, min(len(b.items), 128)))
 		for i := range more {
-			more[i].batch, more[i].index = b, int32(len(b.tasks))
-			b.tasks = append(b.tasks, &more[i])
+			more[i].batch, more[i].index = b, int32(len(b.items))
+			b.items = append(b.items, &more[i])
 		}
 	}
-	b.tasks[b.n].op = op
+	it := b.items[b.n]
+	it.file, it.known, it.err = f, false, nil
+	if op.off < 0 {
+		op.off = badOffset
+	}
+	it.reset(&op, 0)
 	b.n++
 	return b.n - 1
 }
@@ -155,19 +140,16 @@ func (b *Batch) Len() int { return b.n }
 // order in which they were added; io.EOF is bare. Result has the outcome of each.
 func (b *Batch) Run() error { return b.RunContext(context.Background()) }
 
-// RunContext is Run, given up when ctx ends: what can be cancelled is, and what cannot is waited
-// for, so that the buffers are the caller's again at the return. The Err of an operation that was
-// given up is the cause of ctx, in a *fs.PathError.
+// RunContext is Run, given up when ctx ends: then the Err of an operation that is not finished is the cause
+// of ctx, in a *fs.PathError. The buffers are the caller's again at the return in any case.
 func (b *Batch) RunContext(ctx context.Context) error {
 	first := b.admitted
 	b.begin(ctx)
 	defer b.end()
 	b.advance(true)
-	for i := first; i < b.n; i++ {
-		if t := b.tasks[i]; t.errno != 0 || t.err != nil || t.n != t.op.want() {
-			if err := t.result().Err; err != nil {
-				return err
-			}
+	for _, it := range b.items[first:b.n] {
+		if it.err != nil {
+			return it.err
 		}
 	}
 	return nil
@@ -176,7 +158,8 @@ func (b *Batch) RunContext(ctx context.Context) error {
 // Results carries out the operations that have been added since the last Run and gives the index
 // and the result of each, in the order in which they finish. The body of the loop may add further
 // operations, which are started before the loop waits again. When ctx ends, or the loop is left
-// early, the operations that are not finished are given up as RunContext says.
+// early, the operations that are not finished are given up; without a context those that the kernel cannot
+// give up are waited for, as the buffers are the caller's.
 func (b *Batch) Results(ctx context.Context) iter.Seq2[int, Result] {
 	return func(yield func(int, Result) bool) {
 		b.begin(ctx)
@@ -188,7 +171,7 @@ func (b *Batch) Results(ctx context.Context) iter.Seq2[int, Result] {
 			}
 			for ; next < len(b.done); next++ {
 				i := int(b.done[next])
-				if !yield(i, b.tasks[i].result()) {
+				if !yield(i, b.Result(i)) {
 					return
 				}
 			}
@@ -198,10 +181,10 @@ func (b *Batch) Results(ctx context.Context) iter.Seq2[int, Result] {
 
 // Result returns what became of operation i. Before it is finished Err is ErrNotRun.
 func (b *Batch) Result(i int) Result {
-	if i < 0 || i >= b.n || !b.tasks[i].known {
+	if i < 0 || i >= b.n || !b.items[i].known {
 		return Result{Err: ErrNotRun}
 	}
-	return b.tasks[i].result()
+	return Result{N: b.items[i].n, Err: b.items[i].err}
 }
 
 // Reset empties the batch, for new operations, and forgets files and buffers. It must not be called
@@ -210,93 +193,301 @@ func (b *Batch) Reset() {
 	if b.running {
 		panic("ringfile: Batch.Reset while the batch runs")
 	}
-	for i, t := range b.tasks[:b.n] {
-		*t = task{batch: b, index: int32(i)}
+	for _, it := range b.items[:b.n] {
+		it.forget()
+		it.file, it.on, it.known, it.err = nil, nil, false, nil
+		it.onQueue.Store(nil)
 	}
-	for i := range b.lanes {
-		b.lanes[i] = lane{tasks: b.lanes[i].tasks[:0]}
+	b.n, b.admitted, b.done = 0, 0, b.done[:0]
+}
+
+// begin starts a run that ctx may end.
+func (b *Batch) begin(ctx context.Context) {
+	if b.running {
+		panic("ringfile: Batch is running already")
 	}
-	b.n, b.admitted, b.launched = 0, 0, 0
-	b.done, b.lanes = b.done[:0], b.lanes[:0]
+	b.running = true
+	b.wake = outside.Chan()
+	if ctx.Done() != nil {
+		ctx, b.stop = context.WithCancelCause(ctx) // so that the loop over Results can be left
+	}
+	b.until = until{ctx: ctx, stop: ctx.Done()}
+}
+
+// end gives up what is not finished, as when the loop over Results has been left, and waits until nothing
+// is.
+func (b *Batch) end() {
+	for _, it := range b.items[b.admitted:b.n] {
+		b.settle(it, 0, b.aborted(it))
+		b.admitted++
+	}
+	if b.collect() > 0 {
+		if b.stop != nil {
+			b.stop(context.Canceled)
+		}
+		for _, it := range b.items[:b.n] {
+			if !it.known {
+				it.reason = context.Canceled
+				it.cancel(byCaller)
+			}
+		}
+		b.advance(true)
+	}
+	if b.stop != nil {
+		b.stop(nil)
+	}
+	outside.Free(b.wake)
+	b.wake, b.until, b.stop, b.running = nil, until{}, nil, false
+}
+
+// aborted returns the error of an item that is not started any more.
+func (b *Batch) aborted(it *item) error {
+	if !it.file.valid() {
+		return fs.ErrInvalid
+	}
+	return it.file.t.wrap(it.code.name(), context.Canceled)
+}
+
+// settle records the outcome of an item, in the caller's goroutine.
+func (b *Batch) settle(it *item, n int, err error) {
+	it.n, it.err, it.known = n, err, true
+	b.done = append(b.done, it.index)
+}
+
+// advance starts what has not been started and waits until an operation is finished, or, with all, until
+// all are. Without anything to wait for it returns at once.
+func (b *Batch) advance(all bool) {
+	before := len(b.done)
+	b.admit()
+	b.launch()
+	b.hire(all)
+	for {
+		pending := b.collect()
+		switch {
+		case pending == 0, !all && len(b.done) > before:
+			return
+		case all && b.makeQuick():
+		default:
+			b.park(all)
+		}
+	}
+}
+
+// collect takes note of what others have finished, and returns how many operations are pending.
+func (b *Batch) collect() (pending int) {
 	b.mu.Lock()
-	clear(b.rings)
-	b.rings, b.landed = b.rings[:0], 0
+	defer b.mu.Unlock()
+	for _, i := range b.ready {
+		b.items[i].known = true
+	}
+	b.done = append(b.done, b.ready...)
+	b.ready = b.ready[:0]
+	return b.pending
+}
+
+// admit looks at the operations that have been added: it carries out what the page cache has, and finds the
+// route of the rest.
+func (b *Batch) admit() {
+	for ; b.admitted < b.n; b.admitted++ {
+		it := b.items[b.admitted]
+		if n, err, settled := it.begin(); settled {
+			b.settle(it, n, err)
+		}
+	}
+}
+
+// begin carries the operation out as far as that takes no waiting. If it is not settled then it is on its
+// way, with a use of the descriptor.
+func (it *item) begin() (n int, err error, settled bool) {
+	if !it.file.valid() {
+		return 0, fs.ErrInvalid, true
+	}
+	t, b := &it.file.t, it.batch
+	it.desc, it.on, it.tell = &t.descriptor, t, it
+	if it.code.moves() && t.trivial(&it.operation) {
+		n, err = t.eachByOS(&it.operation, 0)
+		return n, err, true
+	}
+	if err := t.begin(it.code.name()); err != nil {
+		return 0, err, true
+	}
+	it.until = t.until(b.until, it.code)
+	if why, _ := it.until.err(); why != notCancelled {
+		err = it.wrap(why)
+	} else {
+		err = t.pollRefused(&it.operation)
+	}
+	if err != nil {
+		t.end()
+		return 0, err, true
+	}
+	in := t.input(&it.operation, 0, true)
+	r := route.Choose(in)
+	if r == route.Syscall && in.Kind == route.Read && t.Seekable && !in.Direct && in.Nowait != route.No && !in.FalseEOF {
+		r = route.Inline // without a ring, too: helpers are for what waits
+	}
+	switch {
+	case !it.until.never():
+		r = route.Syscall // by a helper, which knows
+	case r == route.Inline:
+		permit := t.dev.calls.Acquire()
+		n, settled = t.inline(&it.operation, 0)
+		t.dev.calls.Release(&permit)
+		if settled {
+			t.end()
+			return n, it.outcome(n, 0, notCancelled, nil), true
+		}
+		it.task.n = n
+		in.Size = it.want() - n
+		r = route.AfterMiss(in)
+	case r == route.Ring && it.code.writes() && t.left.any():
+		r = route.Syscall // it may have to wait
+	}
+	b.mu.Lock()
+	b.pending++
+	b.mu.Unlock()
+	if q := t.dev.queue(); r == route.Ring && q != nil {
+		b.lane(q).add(it)
+	} else {
+		b.later(it, in)
+	}
+	return 0, nil, false
+}
+
+// later leaves a call to helpers or, if it is likely to be quick, to the caller.
+func (b *Batch) later(it *item, in route.Input) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if in.Kind == route.Write && !in.Direct && it.until.never() {
+		b.quick = append(b.quick, it)
+	} else {
+		b.slow = append(b.slow, it)
+	}
+}
+
+// lane returns the lane of a queue.
+func (b *Batch) lane(q *queue) *batchLane {
+	for i := range b.lanes {
+		if b.lanes[i].queue == q {
+			return &b.lanes[i]
+		}
+	}
+	if len(b.lanes) < cap(b.lanes) {
+		b.lanes = b.lanes[:len(b.lanes)+1] // with the memory of its last life
+	} else {
+		b.lanes = append(b.lanes, batchLane{})
+	}
+	l := &b.lanes[len(b.lanes)-1]
+	l.queue = q
+	return l
+}
+
+func (l *batchLane) add(it *item) {
+	it.to = &it.task
+	it.onQueue.Store(l.queue)
+	l.items = append(l.items, it)
+	l.requests = append(l.requests, &it.request)
+}
+
+// launch hands the lanes to their queues.
+func (b *Batch) launch() {
+	for i := range b.lanes {
+		l := &b.lanes[i]
+		for next := 0; next < len(l.items); {
+			next += l.queue.submitMany(l.requests[next:])
+			if next < len(l.items) {
+				b.later(l.items[next], route.Input{}) // which finds out why
+				next++
+			}
+		}
+		clear(l.items)
+		clear(l.requests)
+		l.items, l.requests, l.queue = l.items[:0], l.requests[:0], nil
+	}
+	b.lanes = b.lanes[:0]
+}
+
+// maxHelpers is how many goroutines one batch has make blocking calls.
+const maxHelpers = 128
+
+// hire has other goroutines make the calls that the caller does not make itself.
+func (b *Batch) hire(all bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !all {
+		b.slow = append(b.slow, b.quick...)
+		clear(b.quick)
+		b.quick = b.quick[:0]
+	}
+	for b.coming < len(b.slow)-b.next && b.helpers < maxHelpers {
+		b.helpers++
+		b.coming++
+		go b.help()
+	}
+}
+
+// help makes calls until there are none left.
+func (b *Batch) help() {
+	b.mu.Lock()
+	b.coming--
+	for b.next < len(b.slow) {
+		it := b.slow[b.next]
+		b.slow[b.next] = nil
+		if b.next++; b.next == len(b.slow) {
+			b.slow, b.next = b.slow[:0], 0
+		}
+		b.mu.Unlock()
+		it.carryOut()
+		b.mu.Lock()
+	}
+	b.helpers--
 	b.mu.Unlock()
 }
 
-// word returns the Op of the operation's *fs.PathError.
-func (c opcode) word() string {
-	switch {
-	case c.reads():
-		return "read"
-	case c.writes():
-		return "write"
-	}
-	return "sync"
-}
-
-// result turns the outcome into Go terms.
-func (t *task) result() Result {
-	if !t.composed {
-		t.composed = true
-		if t.err == nil {
-			var want int64
-			if t.op.code.reads() || t.op.code.writes() {
-				want = int64(t.op.want())
-			}
-			var reason error
-			if t.why == byCaller {
-				t.batch.mu.Lock()
-				reason = t.batch.reason
-				t.batch.mu.Unlock()
-			}
-			t.err = t.op.file.outcome(t.op.code, t.op.code.word(), t.n, want, t.errno, t.why, reason)
-		}
-	}
-	return Result{N: t.n, Err: t.err}
-}
-
-// finish records the outcome, in the caller's goroutine.
-func (t *task) finish(n int, errno syscall.Errno, why cause, err error) {
-	t.n, t.errno, t.why, t.err = n, errno, why, err
-	if t.held {
-		t.held = false
-		t.op.file.life.decrefAsync(t.op.file)
-	}
-}
-
-// finishAsync records the outcome of a task that counts as pending, in any goroutine.
-func (t *task) finishAsync(n int, errno syscall.Errno, why cause, err error, landed int) {
-	t.finish(n, errno, why, err)
-	b := t.batch
+// makeQuick makes the quick calls in the caller's goroutine, and reports whether there were any.
+func (b *Batch) makeQuick() bool {
 	b.mu.Lock()
-	b.ready = append(b.ready, t.index)
-	b.pending--
-	b.landed += landed
-	b.made++
-	b.wakeAndUnlock()
+	calls := b.quick
+	b.quick = nil
+	b.mu.Unlock()
+	for _, it := range calls {
+		it.carryOut()
+	}
+	clear(calls)
+	if calls != nil {
+		b.mu.Lock()
+		b.quick = calls[:0]
+		b.mu.Unlock()
+	}
+	return len(calls) > 0
 }
 
-// published has nothing to note: a cancellation looks for the requests of the batch.
-func (t *task) published(*request, uint64) {}
-
-// fulfil takes the outcome from the reaper, or from the caller that leads.
-func (t *task) fulfil(n int, errno syscall.Errno, why cause) {
-	if why != notCancelled || !t.op.file.retreats(errno) {
-		t.finishAsync(n, errno, why, nil, 1)
+// carryOut makes the call.
+func (it *item) carryOut() {
+	if it.until.never() {
+		it.run(route.Syscall, route.Input{})
 		return
 	}
-	t.n = n
-	b := t.batch
-	b.mu.Lock()
-	b.landed++
-	b.slow.push(t)
-	b.hireOne()
-	b.wakeAndUnlock()
+	n, err := 0, error(nil)
+	switch {
+	case cause(it.gaveUp.Load()) != notCancelled:
+		err = it.wrap(cause(it.gaveUp.Load()))
+	case it.code.moves():
+		n, err = it.on.performUntil(it.until, it.operation)
+	default:
+		err = it.on.controlUntil(it.until, &it.operation)
+	}
+	it.finish(n, err)
 }
 
-// wakeAndUnlock wakes the caller if it waits for this. mu is held.
-func (b *Batch) wakeAndUnlock() {
+func (it *item) stays() bool { return true }
+
+// finished is told by the task.
+func (it *item) finished() {
+	b := it.batch
+	b.mu.Lock()
+	b.ready = append(b.ready, it.index)
+	b.pending--
 	wake := b.parked && b.pending <= b.wakeAt
 	if wake {
 		b.parked = false
@@ -305,4 +496,57 @@ func (b *Batch) wakeAndUnlock() {
 	if wake {
 		b.wake <- struct{}{}
 	}
+}
+
+// park waits until an operation is finished or, with all, until everything is.
+func (b *Batch) park(all bool) {
+	b.mu.Lock()
+	if b.pending == 0 || len(b.ready) > 0 {
+		b.mu.Unlock()
+		return
+	}
+	b.wakeAt = b.pending - 1
+	if all {
+		b.wakeAt = 0
+	}
+	b.parked = true
+	b.mu.Unlock()
+	<-b.wake
+}
+
+// Range is a part of a file that ReadMulti reads: as many bytes as Buf has, from offset Off. N and
+// Err are what ReadAt would have returned for it.
+type Range struct {
+	Off int64
+	Buf []byte
+	N   int
+	Err error
+}
+
+var batches = sync.Pool{New: func() any { return new(Batch) }}
+
+// ReadMulti reads all the ranges, in any order and at the same time, as a Batch does, and sets N
+// and Err of each. It returns nil if all went well, otherwise the Err of the first range that has
+// one; io.EOF is bare. The buffers are the caller's again at the return.
+func (f *File) ReadMulti(ranges []Range) error {
+	return f.ReadMultiContext(context.Background(), ranges)
+}
+
+// ReadMultiContext is ReadMulti, given up when ctx ends, on time. See Batch.RunContext.
+func (f *File) ReadMultiContext(ctx context.Context, ranges []Range) error {
+	if !f.valid() {
+		return fs.ErrInvalid
+	}
+	b := batches.Get().(*Batch)
+	for i := range ranges {
+		b.ReadAt(f, ranges[i].Buf, ranges[i].Off)
+	}
+	err := b.RunContext(ctx)
+	for i := range ranges {
+		r := b.Result(i)
+		ranges[i].N, ranges[i].Err = r.N, r.Err
+	}
+	b.Reset()
+	batches.Put(b)
+	return err
 }

@@ -24,11 +24,11 @@ import (
 // batchConfig has few slots, so that batches do not fit.
 var batchConfig = ringfile.Config{Rings: 1, Depth: 16, BlockingLimit: 8}
 
-// batchFiles runs test on a file of Pattern, cached, cold and direct, on each road.
+// batchFiles runs test on a file of Pattern, cached, cold and direct, on each route.
 func batchFiles(t *testing.T, test func(t *testing.T, e *ringfile.Engine, f *ringfile.File)) {
 	for _, kind := range []string{"cached", "cold", "direct"} {
 		t.Run(kind, func(t *testing.T) {
-			roads(t, batchConfig, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, batchConfig, func(t *testing.T, e *ringfile.Engine) {
 				name := testutil.PatternFile(t, fileSize)
 				flag := os.O_RDWR
 				switch kind {
@@ -119,7 +119,7 @@ func TestBatchResults(t *testing.T) {
 func TestBatchMixed(t *testing.T) {
 	for name, direct := range map[string]int{"buffered": 0, "direct": oDirect} {
 		t.Run(name, func(t *testing.T) {
-			roads(t, batchConfig, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, batchConfig, func(t *testing.T, e *ringfile.Engine) {
 				other, err := ringfile.New(batchConfig)
 				if err != nil {
 					t.Fatal(err)
@@ -209,7 +209,7 @@ func TestBatchWrite(t *testing.T) {
 
 // TestBatchErrors has operations fail among others that do not.
 func TestBatchErrors(t *testing.T) {
-	roads(t, batchConfig, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, batchConfig, func(t *testing.T, e *ringfile.Engine) {
 		name := testutil.PatternFile(t, fileSize)
 		readOnly, err := e.Open(name)
 		if err != nil {
@@ -305,13 +305,17 @@ func TestBatchContext(t *testing.T) {
 func TestBatchLeave(t *testing.T) {
 	batchFiles(t, func(t *testing.T, e *ringfile.Engine, f *ringfile.File) {
 		var b ringfile.Batch
-		for _, leave := range []int{1, 2, 20, 99} {
+		for _, leave := range []int{1, 2, 20, 99, -1, -2, -20, -99} {
+			ctx := context.Background()
+			if leave < 0 {
+				ctx, leave = t.Context(), -leave
+			}
 			b.Reset()
 			bufs := addReads(&b, f, 100)
 			n := 0
 			func() {
 				defer func() { recover() }()
-				for range b.Results(t.Context()) {
+				for range b.Results(ctx) {
 					if n++; n == leave {
 						if leave%2 == 0 {
 							panic("left")
@@ -320,7 +324,12 @@ func TestBatchLeave(t *testing.T) {
 					}
 				}
 			}()
-			if s := e.Stats(); s.InFlight != 0 {
+			// With a context that can end the engine's memory is in flight, for a moment longer.
+			s := e.Stats()
+			for end := time.Now().Add(5 * time.Second); ctx.Done() != nil && s.InFlight != 0 && time.Now().Before(end); s = e.Stats() {
+				time.Sleep(time.Millisecond)
+			}
+			if s.InFlight != 0 {
 				t.Fatalf("left with requests in flight: %+v", s)
 			}
 			for i := range bufs {
@@ -364,7 +373,7 @@ func TestReadMulti(t *testing.T) {
 	})
 }
 
-// TestBatchCounts looks at the roads: a batch that waits costs few calls of io_uring_enter, one that
+// TestBatchCounts looks at the routes: a batch that waits costs few calls of io_uring_enter, one that
 // is cached none.
 func TestBatchCounts(t *testing.T) {
 	t.Setenv("RINGFILE_BACKEND", "uring")
@@ -417,7 +426,7 @@ func TestBatchAllocates(t *testing.T) {
 	}
 	for name, flag := range map[string]int{"cached": 0, "direct": oDirect} {
 		t.Run(name, func(t *testing.T) {
-			roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 				if flag != 0 && e.Backend() == ringfile.BackendBlocking {
 					t.Skip("goroutines are hired there")
 				}

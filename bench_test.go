@@ -111,20 +111,20 @@ func benchmarkCell(b *testing.B, files *bench.Bench, c bench.Cell, useRing bool)
 		sum.CPUMicros += got.CPUMicros * n
 		p50 += float64(got.P50.Nanoseconds()) * n
 		p99 += float64(got.P99.Nanoseconds()) * n
-		sum.Roads = sum.Roads.Plus(got.Roads)
+		sum.Routes = sum.Routes.Plus(got.Routes)
 	}
 	n := float64(sum.Ops)
 	b.ReportMetric(p50/n/1e3, "p50-us")
 	b.ReportMetric(p99/n/1e3, "p99-us")
 	b.ReportMetric(sum.CPUMicros/n, "cpu-us/op")
 	if useRing {
-		b.ReportMetric(float64(sum.Roads.Ring)/n, "ring/op")
-		b.ReportMetric(float64(sum.Roads.Cached)/n, "cached/op")
-		b.ReportMetric(float64(sum.Roads.Blocking)/n, "blocking/op")
+		b.ReportMetric(float64(sum.Routes.Ring)/n, "ring/op")
+		b.ReportMetric(float64(sum.Routes.Cached)/n, "cached/op")
+		b.ReportMetric(float64(sum.Routes.Blocking)/n, "blocking/op")
 	}
 }
 
-// TestBenchmarkedReadsDoNotAllocate says what the benchmarks show: neither road of a read allocates.
+// TestBenchmarkedReadsDoNotAllocate says what the benchmarks show: neither route of a read allocates.
 func TestBenchmarkedReadsDoNotAllocate(t *testing.T) {
 	e, err := ringfile.New(ringfile.Config{})
 	if err != nil {

@@ -12,10 +12,3 @@ func address(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(
 // allocation.
 func firstByte(p []byte) *byte            { return unsafe.SliceData(p) }
 func fromFirstByte(p *byte, n int) []byte { return unsafe.Slice(p, n) }
-
-// shard returns a number within 0..n-1, n a power of two, that tends to differ between goroutines
-// that run at the same time: their stacks lie in different places.
-func shard(n uintptr) uintptr {
-	var here byte
-	return uintptr(unsafe.Pointer(&here)) >> 12 & (n - 1)
-}

@@ -1,38 +1,45 @@
 package ringfile
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"github.com/ringfile/ringfile/internal/limit"
+)
 
 // Call runs fn, which makes blocking system calls about the file or directory named path ("" if it is
-// about none), as one of a bounded number at a time, and returns its error. When ctx ends first, Call
-// returns the cause of ctx, bare, and fn runs on to its end in a goroutine of its own, or has never been
-// started: what fn stores must not be looked at then, unless fn is known to have ended. A context that
-// cannot end has fn run in the caller's goroutine.
+// about none), as one of a bounded number at a time (Config.BlockingLimit), and returns its error. Calls
+// in directories where files have been opened share the permits of the device there, so that one that
+// hangs holds up its own users only.
+//
+// When ctx ends first, Call returns the cause of ctx, bare, and fn runs on to its end in a goroutine of its
+// own, or has never been started: what fn stores must not be looked at then, unless fn is known to have
+// ended. A context that cannot end has fn run in the caller's goroutine.
 func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
-	if e.closed.Load() {
+	if e.devices.closed.Load() {
 		return ErrEngineClosed
 	}
+	pool := e.devices.near(path)
 	if ctx.Done() == nil {
-		defer e.leaveCall(e.enterCall())
-		return fn()
+		permit := pool.Acquire()
+		defer pool.Release(&permit)
+		return e.call(&permit, fn)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	permit, ok := pool.AcquireUntil(ctx.Done(), nil)
+	if !ok {
+		return context.Cause(ctx)
+	}
 	done := make(chan error, 1)
 	go func() {
-		if !e.blocking.acquireUntil(ctx.Done(), nil) {
-			done <- context.Cause(ctx)
-			return
-		}
-		defer e.blocking.release()
-		if err := context.Cause(ctx); err != nil {
+		err := errGoexit
+		defer func() {
+			pool.Release(&permit)
 			done <- err
-			return
-		}
-		e.stats.blocking.add(0)
-		stamp := e.stats.stamps.begin()
-		defer e.stats.stamps.end(stamp)
-		done <- fn()
+		}()
+		err = e.call(&permit, fn)
 	}()
 	select {
 	case err := <-done:
@@ -42,5 +49,15 @@ func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 	}
 }
 
-// Engine returns the engine that f belongs to.
-func (f *File) Engine() *Engine { return f.engine }
+// errGoexit is the error of a call whose function has ended its goroutine (runtime.Goexit).
+var errGoexit = errors.New("ringfile: the function has ended its goroutine")
+
+// call is one blocking call with a permit.
+func (e *Engine) call(permit *limit.Permit, fn func() error) error {
+	if e.devices.closed.Load() {
+		return ErrEngineClosed
+	}
+	permit.Note(clock())
+	e.stats.blocking.Add(0)
+	return fn()
+}

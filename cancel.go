@@ -1,57 +1,61 @@
 package ringfile
 
-import "runtime"
+import "time"
 
-// cancel asks the kernel to give up the request with the given user_data, on behalf of why. The
-// request completes as always, with ECANCELED or with its result. It may have completed and been
-// released already; its slot's next request is not touched then.
-func (r *ring) cancel(req *request, id uint64, why cause) {
-	for {
-		r.mu.Lock()
-		if r.broken.Load() != nil || !r.slab.current(req, id) || cause(req.cause.Load()) != notCancelled {
-			r.mu.Unlock()
-			return
-		}
-		if r.cancels < uint32(len(r.slab.slots)) {
-			break
-		}
-		r.mu.Unlock()
-		runtime.Gosched() // cancellations complete at once; one of them will make room
-	}
-	req.cause.Store(uint32(why))
-	if r.polling.io { // a cancellation is EINVAL there; the request completes by itself
-		r.mu.Unlock()
-		return
-	}
-	r.engine.stats.cancels.add(1)
-	r.askCancel(id)
-	r.submitAndUnlock()
+// cancel gives a request up on behalf of why, if it is still here: one that waits in line is complete at
+// once, for one that is flying the kernel is asked. That completes as always, with ECANCELED or with its
+// result.
+func (q *queue) cancel(req *request, why cause) {
+	q.cancelAll(func(r *request) bool { return r == req }, why)
 }
 
-// askCancel publishes a cancellation of the request with the given user_data. mu is held.
-func (r *ring) askCancel(id uint64) {
-	r.cancels++
-	sqe := r.sqe()
-	sqe.PrepCancel64(id, 0)
-	sqe.UserData = idCancel
-	r.u.Flush()
+// cancelFile gives up the requests on a file that match.
+func (q *queue) cancelFile(d *descriptor, match func(opcode) bool, why cause) {
+	q.cancelAll(func(r *request) bool { return r.desc == d && match(r.code) }, why)
 }
 
-// cancelFile cancels the requests of f that match, on behalf of why.
-func (r *ring) cancelFile(f *File, match func(opcode) bool, why cause) {
-	r.cancelAll(func(req *request) bool { return (f == nil || req.file == f) && match(req.code) }, why)
-}
-
-// cancelAll cancels the requests that match, on behalf of why. match is called with mu held.
-func (r *ring) cancelAll(match func(*request) bool, why cause) {
-	for i := range r.slab.slots {
-		req := &r.slab.slots[i]
-		r.mu.Lock()
-		hit := phase(req.phase.Load()) != idle && match(req)
-		id := r.slab.id(req)
-		r.mu.Unlock()
-		if hit {
-			r.cancel(req, id, why)
+// cancelAll gives up the requests that match. match is called with mu held.
+func (q *queue) cancelAll(match func(*request) bool, why cause) {
+	q.mu.Lock()
+	gone := q.dismiss(match, why)
+	for i := range q.slots.all {
+		if r := q.slots.all[i].req; r != nil && r.why == notCancelled && match(r) {
+			r.why = why
+			q.dueCancel = !q.polling.io // a cancellation is EINVAL there; the request completes by itself
 		}
 	}
+	if q.dueCancel && q.broken.Load() == nil {
+		q.askCancels()
+		q.wakeAndUnlock()
+	} else {
+		q.mu.Unlock()
+	}
+	gone.complete()
+}
+
+// refuse stops the intake and gives up what is there.
+func (q *queue) refuse() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.cancelAll(func(*request) bool { return true }, byEngineClose)
+	q.mu.Lock()
+	q.settleDown()
+	q.mu.Unlock()
+}
+
+// close waits until nothing is in flight and the ring is closed. It returns the number of requests that
+// are still there after the time limit; then everything stays as it is.
+func (q *queue) close(limit time.Duration) int {
+	select {
+	case <-q.finished:
+		return 0
+	case <-time.After(limit):
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return 0
+	}
+	return max(int(q.inFlight.Load())+q.waiting.n, 1)
 }

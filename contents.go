@@ -3,38 +3,71 @@ package ringfile
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"math"
+	"os"
 	"slices"
 	"syscall"
 )
 
-// How a file is read whole.
-
-// sizeHint returns how large the file, which has just been opened, seems to be. A file in /proc says it
-// is empty, and any file may grow.
-func (f *File) sizeHint() int64 {
-	if f.opened > 0 {
-		return f.opened
+// ReadFile reads the named file whole, as os.ReadFile does: reaching the end is not an error.
+func ReadFile(name string) ([]byte, error) {
+	e, err := Default()
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	if st, err := f.os.Stat(); err == nil {
-		return st.Size()
-	}
-	return 0
+	return e.ReadFile(name)
 }
 
-// contents reads the file, which has just been opened.
-func (f *File) contents() ([]byte, error) {
-	size := f.sizeHint()
-	if f.class == classDisk && size > 0 {
-		return readFileContents(size, f.reader())
+// ReadFile is the package's ReadFile on this engine.
+func (e *Engine) ReadFile(name string) ([]byte, error) {
+	f, err := e.Open(name)
+	if err != nil {
+		return nil, err
 	}
-	return readFileContents(size, f.Read)
+	defer f.Close()
+	if size := f.t.Size; size > 0 {
+		return readContents(size, f.fromStart())
+	}
+	return readContents(0, f.Read)
 }
 
-// reader returns what reads the file from its beginning on: by ReadAt, which can tell the end of a file
-// where Read has to ask again, unless the file takes no offsets.
-func (f *File) reader() func([]byte) (int, error) {
-	off, byOffset := int64(0), true
+// ReadFileInto reads the named file, from its beginning, into p and returns how many bytes it read, for
+// programs that read many files into the same memory. That is the whole file if n is less than len(p); if n
+// is len(p), there may be more. Errors are *fs.PathError; reaching the end is none.
+func ReadFileInto(name string, p []byte) (n int, err error) {
+	e, err := Default()
+	if err != nil {
+		return 0, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return e.ReadFileInto(name, p)
+}
+
+// ReadFileInto is the package's ReadFileInto on this engine.
+func (e *Engine) ReadFileInto(name string, p []byte) (n int, err error) {
+	f, err := e.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	read := f.Read
+	if f.t.Size > 0 {
+		read = f.fromStart()
+	}
+	for n < len(p) && err == nil {
+		var m int
+		m, err = read(p[n:])
+		n += m
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// fromStart returns what reads the file from its beginning on: by ReadAt, unless the file takes no offsets.
+func (f *File) fromStart() func([]byte) (int, error) {
+	off, byOffset := int64(0), f.t.Seekable
 	return func(p []byte) (int, error) {
 		if byOffset {
 			n, err := f.ReadAt(p, off)
@@ -48,8 +81,31 @@ func (f *File) reader() func([]byte) (int, error) {
 	}
 }
 
-// readFileContents reads until io.EOF what is thought to be size bytes.
-func readFileContents(size int64, read func([]byte) (int, error)) ([]byte, error) {
+// WriteFile writes data to the named file, creating it with mode perm before umask or truncating
+// it, as os.WriteFile does. A failure half-way leaves the file half written.
+func WriteFile(name string, data []byte, perm fs.FileMode) error {
+	e, err := Default()
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return e.WriteFile(name, data, perm)
+}
+
+// WriteFile is the package's WriteFile on this engine.
+func (e *Engine) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	f, err := e.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err1 := f.Close(); err == nil {
+		err = err1
+	}
+	return err
+}
+
+// readContents reads until io.EOF what is thought to be size bytes.
+func readContents(size int64, read func([]byte) (int, error)) ([]byte, error) {
 	// Files that claim to be empty, as in /proc, may refuse small reads or answer them wrongly.
 	const minRead = 512
 	room := minRead

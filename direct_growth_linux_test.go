@@ -14,7 +14,7 @@ import (
 // TestDirectGrowth tells direct writes that make a file longer, which are left to system calls, from
 // others, which are not: in every way there is to write, with the file's size changed behind its back.
 func TestDirectGrowth(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		const block = 4096
 		name := filepath.Join(t.TempDir(), "f")
 		open := func(flag int) *ringfile.File {

@@ -10,10 +10,10 @@
 //		return err
 //	}
 //	defer f.Close()
-//	group, ctx := errgroup.WithContext(ctx)
+//	var group errgroup.Group
 //	for _, block := range blocks {
 //		group.Go(func() error {
-//			_, err := f.ReadAtContext(ctx, block.Data, block.Offset)
+//			_, err := f.ReadAt(block.Data, block.Offset)
 //			return err
 //		})
 //	}
@@ -26,56 +26,59 @@
 // have deadlines and contexts here. It does not help programs whose files are in the page cache:
 // there it does what os.File does, at the same speed. See docs/benchmarks.md.
 //
-// # Roads
+// # Routes
 //
-// How an operation is carried out is chosen for each, from what the file is and what its file
-// system has answered so far. Buffered reads are first tried in the page cache; what waits goes
-// through a ring; what a ring would only pass on to kernel threads (buffered writes, file systems
-// such as tmpfs) is done by a system call in the caller's thread, a bounded number at a time. All
-// roads give the same results; [Engine.Stats] counts them.
+// Each operation takes one of three routes, chosen from what the file is and what its file system has
+// answered so far: inline, a call that the page cache serves without waiting; through a ring, with the
+// goroutine parked; or a system call in a thread, a bounded number at a time, where a ring would only
+// pass the operation on to kernel threads (buffered writes, file systems such as tmpfs) or where too few
+// are in flight for one to pay. All routes give the same results; [Engine.Stats] counts them.
 //
 // Where io_uring is missing (containers refuse it by default, old kernels, other systems) all
-// operations take the blocking road, silently. [Available] says why, and what to change. The
-// environment variable RINGFILE_BACKEND (auto, uring, blocking) overrides.
+// operations are system calls, silently. [Available] says why, and what to change. The environment
+// variable RINGFILE_BACKEND (auto, uring, blocking) overrides.
 //
-// # Futures
+// # Devices
 //
-// The Start methods of File start an operation and return a [Future], to be awaited later, by
-// several goroutines if need be, or selected on.
+// Rings, permits for system calls and the memory behind calls with a context belong to a device, which
+// is a file system, by its st_dev. One that hangs, or whose queue is full, holds up its own users and
+// nobody else. Callers never enter a ring: goroutines of the device do, which end when they have been
+// idle for some milliseconds.
 //
-// # Many at once, and in order
+// # Being on time
 //
-// A [Batch] hands any number of reads, writes and syncs to the kernel together, File.ReadMulti many
-// ranges of one file. A [Chain] has operations carried out one after the other, without a goroutine
-// in between: a write and a Datasync are a durable append. See docs/batches.md.
+// A call with a context, or on a file on disk that has a deadline, returns when that ends, whatever the
+// device does: it copies through memory of the engine, which the kernel may use for longer. That has a price, which a
+// context that cannot end (its Done returns nil) does not have: with it a call is the plain one. What was
+// given up may still be carried out; a later write through the same File to the same place waits for a
+// write that was given up. The Start methods never wait.
 //
-// # Streams and copies
+// # Many at once
 //
-// [Reader] and [Writer] stream a file front to back, with several large requests in flight on one
-// that is opened with O_DIRECT (docs/streams.md). [CopyFile] takes the quickest way that there is for
-// two files (docs/copying.md).
+// The Start methods of File start an operation and return a [Future], to be awaited later, by several
+// goroutines if need be, or selected on. A [Batch] hands any number of reads, writes and syncs over
+// together, [File.ReadMulti] many ranges of one file. See docs/batches.md.
 //
-// # Tuning
+// # Packages beside this one
+//
+// Package stream reads and writes files front to back, with several large requests in flight on one
+// that is opened with O_DIRECT. Package fsys has the calls of package os that take names, with
+// contexts, and WalkDir and DirFS; [Engine.Call] does the same for any other call. Package chain has
+// operations carried out one after the other, as long as they succeed: a write and a Datasync are a
+// durable append. Package copyfile copies files in the quickest way that there is. Package uring is the
+// kernel's interface, without goroutines or policy.
 //
 // Engines can be made that have a kernel thread take the requests, or poll devices (Config.SQPoll,
-// Config.IOPoll; docs/polling.md), and buffers be registered with the kernel
-// ([Engine.NewBufferPool]; docs/registered.md). Most programs need neither.
-//
-// # File-system calls
-//
-// [Stat], [Mkdir], [Rename] and so on are called and behave as in package os. [FileSystem] has them
-// too, for an engine and for calls that a context can end; [DirFS] makes an fs.FS of a directory, and
-// [WalkDir] walks a tree as filepath.WalkDir does, reading ahead. See docs/filesystem.md.
+// Config.IOPoll; docs/polling.md). Most programs need neither.
 //
 // # Ownership of buffers
 //
 // A buffer that is passed to a method that waits is the caller's again when the method returns,
-// whatever the outcome. A buffer that is passed to a Start method belongs to the operation until
-// Await or AwaitContext returns or Done is closed, after Cancel too: until then the kernel may be
-// reading or writing it. One that is added to a Batch or a Chain belongs to that until Run returns,
-// which waits for what a context gives up. Other calls with a context or a deadline copy through
-// memory of the engine, so that they can return on time while the kernel is not done. Under the race
-// detector, touching a buffer too early is reported.
+// whatever the outcome. A buffer that is passed to a Start method belongs to the operation until Await or
+// AwaitContext returns or Done is closed, after Cancel too: until then the kernel may be reading or
+// writing it. One that is added to a Batch belongs to that until the operation's result has been
+// returned by the loop over Results, or Run returns. Under the race detector, touching a buffer too early
+// is reported.
 //
 // # Concurrency
 //

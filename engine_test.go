@@ -49,7 +49,7 @@ func TestBackendEnvironmentWins(t *testing.T) {
 }
 
 func TestEngineClosed(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		name := testutil.PatternFile(t, 8192)
 		f, err := e.Open(name)
 		if err != nil {
@@ -87,7 +87,7 @@ func TestEngineClosed(t *testing.T) {
 func TestManyGoroutines(t *testing.T) {
 	const size = 1 << 20
 	for _, direct := range []int{0, oDirect} {
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			f, err := e.OpenFile(testutil.PatternFile(t, size), os.O_RDONLY|direct, 0)
 			if errors.Is(err, syscall.EINVAL) {
 				t.Skip("no O_DIRECT here")
@@ -154,7 +154,7 @@ func threads() int {
 }
 
 func TestNoAllocations(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		name := testutil.PatternFile(t, 1<<20)
 		for _, direct := range []int{0, oDirect} {
 			f, err := e.OpenFile(name, os.O_RDWR|direct, 0)
@@ -176,7 +176,7 @@ func TestNoAllocations(t *testing.T) {
 			} {
 				byCall := direct == 0 && ringfile.ReadsByCall(e)
 				if e.Backend() == ringfile.BackendURing && !byCall && what == "StartReadAt" {
-					c.allowed = 1
+					c.allowed = 2 // the future and, of what may be in the page cache, a goroutine
 				}
 				if n := testing.AllocsPerRun(200, c.op); n > c.allowed {
 					t.Errorf("direct=%v %s allocates %v times, want at most %v", direct != 0, what, n, c.allowed)

@@ -48,7 +48,7 @@ var setupErrors = map[syscall.Errno]string{
 }
 
 // TestRefusedIOUring has the kernel refuse each system call of io_uring, in a child: the program works
-// on the blocking road, Available says what was refused and what to change, and so does the failure
+// on the blocking route, Available says what was refused and what to change, and so does the failure
 // where io_uring was insisted on.
 func TestRefusedIOUring(t *testing.T) {
 	if err := ringfile.Available(); err != nil {
@@ -270,7 +270,7 @@ func exerciseFile(f *ringfile.File) error {
 // TestFileSystemRefuses has a file refuse what the ring's probe promises: files in /proc know neither
 // fallocate nor, as regular files go, much else. The answers are those of the system calls.
 func TestFileSystemRefuses(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, err := e.OpenFile("/proc/self/comm", os.O_RDWR, 0)
 		if err != nil {
 			t.Skip(err)
@@ -285,7 +285,6 @@ func TestFileSystemRefuses(t *testing.T) {
 			want error
 		}{
 			{"Allocate", f.Allocate(0, 4096), unix.Fallocate(fd, 0, 0, 4096)},
-			{"AllocateContext", f.AllocateContext(ctx, 0, 4096), unix.Fallocate(fd, 0, 0, 4096)},
 			{"Sync", f.Sync(), unix.Fsync(fd)},
 			{"SyncContext", f.SyncContext(ctx), unix.Fsync(fd)},
 			{"StartDatasync", future, unix.Fdatasync(fd)},

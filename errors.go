@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
+
+	"github.com/ringfile/ringfile/internal/sysio"
 )
 
 // ErrEngineClosed is the Err of the *fs.PathError that an operation returns after Engine.Close.
@@ -18,11 +20,11 @@ func (e closedError) Error() string        { return string(e) }
 func (e closedError) Is(target error) bool { return target == fs.ErrClosed }
 
 // UnavailableError says why io_uring cannot be used here and what would change that. Programs work
-// regardless, on the blocking road; RINGFILE_BACKEND=uring turns it into a failure. It also says why
-// polling or registered buffers, which were asked for, cannot be had.
+// regardless, by blocking system calls; RINGFILE_BACKEND=uring turns it into a failure. It also says why
+// a polling mode that was asked for cannot be had.
 type UnavailableError struct {
 	// Op is what was refused: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND",
-	// "SQPOLL", "IOPOLL", "register", ...
+	// "SQPOLL", "IOPOLL", ...
 	Op string
 	// Err is the cause, as a rule a syscall.Errno.
 	Err error
@@ -58,7 +60,7 @@ func (e *UnavailableError) Is(target error) bool { return target == errors.ErrUn
 
 // unavailable explains a setup error. facts are what was read from the system to that end; they
 // are asked for only now, as nobody needs them while io_uring works.
-func unavailable(op string, err error, facts systemFacts) *UnavailableError {
+func unavailable(op string, err error, facts sysio.Facts) *UnavailableError {
 	e := &UnavailableError{Op: op, Err: err}
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -66,38 +68,31 @@ func unavailable(op string, err error, facts systemFacts) *UnavailableError {
 	}
 	e.Err = errno
 	switch {
-	case errno == syscall.EPERM && facts.uringDisabled == 2:
+	case errno == syscall.EPERM && facts.UringDisabled == 2:
 		e.Hint = "the sysctl kernel.io_uring_disabled is 2; set it to 0"
-	case errno == syscall.EPERM && facts.uringDisabled == 1:
+	case errno == syscall.EPERM && facts.UringDisabled == 1:
 		e.Hint = "the sysctl kernel.io_uring_disabled is 1; set it to 0, or add this user to the group in kernel.io_uring_group"
 	case errno == syscall.EPERM || errno == syscall.EACCES:
 		e.Hint = "a seccomp or security policy refuses it, as Docker, containerd and Kubernetes do by default; allow io_uring_setup, io_uring_enter and io_uring_register"
 	case errno == syscall.ENOSYS:
-		e.Hint = "the kernel has no io_uring (" + facts.release + "), or a sandbox such as gVisor hides it; Linux 5.10 or newer is needed"
+		e.Hint = "the kernel has no io_uring (" + facts.Release + "), or a sandbox such as gVisor hides it; Linux 5.10 or newer is needed"
 	case errno == syscall.ENOMEM:
-		e.Hint = fmt.Sprintf("ring memory counts against RLIMIT_MEMLOCK, now %s; raise it (ulimit -l, LimitMEMLOCK=)", facts.memlock)
+		e.Hint = fmt.Sprintf("ring memory counts against RLIMIT_MEMLOCK, now %s; raise it (ulimit -l, LimitMEMLOCK=)", facts.Memlock)
 	case errno == syscall.EMFILE || errno == syscall.ENFILE:
 		e.Hint = "no file descriptor is free; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"
 	case errno == syscall.EINVAL:
-		e.Hint = "the kernel (" + facts.release + ") does not know the parameters; Linux 5.10 or newer is needed"
+		e.Hint = "the kernel (" + facts.Release + ") does not know the parameters; Linux 5.10 or newer is needed"
 	case errno == syscall.EOPNOTSUPP:
 		e.Hint = "the platform refuses io_uring, as some clouds' kernels do"
 	}
 	return e
 }
 
-// systemFacts is what explains a refused io_uring.
-type systemFacts struct {
-	release       string // uname -r
-	uringDisabled int    // kernel.io_uring_disabled, -1 where there is none
-	memlock       string // soft limit, in words
-}
-
 // CloseError is what Engine.Close returns when requests were still with the kernel after
 // Config.CloseTimeout. Their rings, descriptors and buffers stay allocated on purpose: the kernel
 // may still write to them.
 type CloseError struct {
-	InFlight int // requests without a completion
+	InFlight int // requests without a completion, and blocking calls that have not returned
 }
 
 func (e *CloseError) Error() string {

@@ -26,6 +26,3 @@ func evictFile(f *os.File) error {
 	}
 	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
-
-// datasync is fdatasync(2).
-func datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }

@@ -7,6 +7,5 @@ import (
 	"testing"
 )
 
-func evict(testing.TB, string)  {}
-func evictFile(*os.File) error  { return nil }
-func datasync(f *os.File) error { return f.Sync() }
+func evict(testing.TB, string) {}
+func evictFile(*os.File) error { return nil }

@@ -2,11 +2,9 @@ package ringfile_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/ringfile/ringfile"
@@ -80,63 +78,4 @@ func ExampleFile_ReadMulti() {
 	// Output:
 	// fox
 	// quick
-}
-
-// A record is appended durably: the sync runs when all of it has been written, and not otherwise.
-func ExampleChain() {
-	wal, remove := exampleFile("")
-	defer remove()
-
-	var c ringfile.Chain
-	record := []byte("transfer 10 from a to b\n")
-	write := c.WriteAt(wal, record, 0)
-	c.Datasync(wal)
-	if err := c.Run(); err != nil {
-		log.Fatal(err) // not acknowledged; Run tries again, from where it stopped
-	}
-	fmt.Println(c.Result(write).N, "bytes are on the device")
-	// Output: 24 bytes are on the device
-}
-
-// A piece of a file is copied. It is at the end of the file and shorter than was asked for, so that
-// the write, which would have copied rubbish, is not carried out.
-func ExampleChain_broken() {
-	from, removeFrom := exampleFile("0123456789")
-	defer removeFrom()
-	to, removeTo := exampleFile("")
-	defer removeTo()
-
-	var c ringfile.Chain
-	buf := make([]byte, 8)
-	read := c.ReadAt(from, buf, 4)
-	write := c.WriteAt(to, buf, 0)
-	fmt.Println(c.Run(), c.Result(read).N, errors.Is(c.Result(write).Err, ringfile.ErrChainBroken))
-
-	c.Reset()
-	c.ReadAt(from, buf[:6], 4)
-	c.WriteAt(to, buf[:6], 0)
-	fmt.Println(c.Run())
-	// Output:
-	// EOF 6 true
-	// <nil>
-}
-
-func ExampleReadFileInto() {
-	dir, err := os.MkdirTemp("", "ringfile-example-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	name := filepath.Join(dir, "small")
-	if err := os.WriteFile(name, []byte("three system calls in one"), 0o644); err != nil {
-		log.Fatal(err)
-	}
-
-	buf := make([]byte, 4096) // used again for the next file
-	n, err := ringfile.ReadFileInto(name, buf)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("%s\n", buf[:n])
-	// Output: three system calls in one
 }

@@ -165,3 +165,25 @@ func ExampleAvailable() {
 		log.Printf("file I/O without io_uring: %s: %v; %s", why.Op, why.Err, why.Hint)
 	}
 }
+
+// A file on a server, written and closed in time. Closing is when a file server
+// has what was written stored; the file is closed in any case.
+func ExampleFile_CloseContext() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	f, err := ringfile.CreateTemp("", "ringfile-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.WriteContext(ctx, []byte("text")); err != nil {
+		log.Fatal(err)
+	}
+	if err := f.CloseContext(ctx); errors.Is(err, context.DeadlineExceeded) {
+		log.Fatal("the server has not confirmed what was written")
+	} else if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("stored")
+	// Output: stored
+}

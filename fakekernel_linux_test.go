@@ -2,6 +2,8 @@ package ringfile
 
 import (
 	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,6 +32,16 @@ type fakeKernel struct {
 	hold func(e *uring.SQE) bool
 	// posted, if set, is called with each completion and returns what becomes visible.
 	posted func(c uring.CQE) []uring.CQE
+	// keeps has completions that have overflown stay where nobody sees them.
+	keeps bool
+	// deaf has requests stay pending that are to be cancelled.
+	deaf bool
+	// stuck, if set, is where every enter waits, until it is closed; with submitsStick those that submit.
+	stuck        chan struct{}
+	submitsStick bool
+
+	callers int // enters by somebody else than the queue's two goroutines
+	waiters int // enters that wait for a completion now
 }
 
 // answer is what becomes of a submission: it moves n bytes at most, -1 for all, or does nothing and
@@ -96,6 +108,16 @@ func transfer(e *uring.SQE, n int) int32 {
 func (k *fakeKernel) enter(toSubmit, minComplete uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !byQueue() {
+		k.callers++
+	}
+	if stuck := k.stuck; stuck != nil && (toSubmit > 0 || !k.submitsStick) {
+		k.waiters++
+		k.mu.Unlock()
+		<-stuck
+		k.mu.Lock()
+		k.waiters--
+	}
 	limit := toSubmit
 	if len(k.enters) > 0 && (toSubmit > 0 || minComplete > 0) {
 		next := k.enters[0]
@@ -116,17 +138,26 @@ func (k *fakeKernel) enter(toSubmit, minComplete uint32, flags uring.EnterFlags)
 	if n < toSubmit || flags&uring.EnterGetEvents == 0 {
 		return int(n), 0, true // as the real one, which does not wait then
 	}
-	k.flush()
-	for k.ring.CQReady() < minComplete {
-		if flags&uring.EnterExtArg != 0 && n == 0 {
-			return 0, syscall.ETIME, true // with all that can be had
-		}
-		if flags&uring.EnterExtArg != 0 {
-			return int(n), 0, true
-		}
+	k.waiters++
+	for k.flush(); k.ring.CQReady() < minComplete; k.flush() {
 		k.arrived.Wait()
 	}
+	k.waiters--
 	return int(n), 0, true
+}
+
+// byQueue reports whether it is called by one of the two goroutines of a queue.
+func byQueue() bool {
+	var pcs [32]uintptr
+	for frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])]); ; {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, ".(*queue).reap") || strings.HasSuffix(frame.Function, ".(*queue).submitQueued") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 // take answers a submission, unless it is to stay pending. mu is held.
@@ -135,6 +166,10 @@ func (k *fakeKernel) take(e *uring.SQE) {
 	case e.Opcode == uring.OpAsyncCancel:
 		res := -int32(syscall.ENOENT)
 		for i := range k.pending {
+			if k.pending[i].UserData == e.Addr && k.deaf {
+				res = -int32(syscall.EALREADY)
+				break
+			}
 			if k.pending[i].UserData == e.Addr {
 				k.pending = append(k.pending[:i], k.pending[i+1:]...)
 				k.post(uring.CQE{UserData: e.Addr, Res: -int32(syscall.ECANCELED)})
@@ -181,7 +216,7 @@ func (k *fakeKernel) post(c uring.CQE) {
 
 // flush posts what has overflown.
 func (k *fakeKernel) flush() {
-	for len(k.overflow) > 0 && k.fake.PostCQE(k.overflow[0]) {
+	for !k.keeps && len(k.overflow) > 0 && k.fake.PostCQE(k.overflow[0]) {
 		k.overflow = k.overflow[1:]
 	}
 	if len(k.overflow) == 0 {
@@ -215,15 +250,29 @@ func (k *fakeKernel) set(change func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	change()
+	k.arrived.Broadcast()
+}
+
+// until waits until cond, which is called with mu held, is true.
+func (k *fakeKernel) until(cond func() bool) {
+	for {
+		k.mu.Lock()
+		ok := cond()
+		k.mu.Unlock()
+		if ok {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // newFakeKernel returns the kernel of a ring whose queues have the given number of entries.
-func newFakeKernel(t *testing.T, entries uint32, features uring.Features) *fakeKernel {
+func newFakeKernel(t *testing.T, entries uint32, flags uring.SetupFlags) *fakeKernel {
 	t.Helper()
 	k := &fakeKernel{}
 	k.arrived = sync.NewCond(&k.mu)
 	var err error
-	if k.ring, k.fake, err = uring.NewFake(entries, entries, 0, features, k.enter); err != nil {
+	if k.ring, k.fake, err = uring.NewFake(entries, entries, flags, 0, k.enter); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -231,44 +280,56 @@ func newFakeKernel(t *testing.T, entries uint32, features uring.Features) *fakeK
 
 const fakeDepth = 16
 
-// fakeEngine returns an engine with one ring, whose kernel is a fake. At the end of the test nothing
-// may be left in it; the test closes the files.
+// fakeEngine returns an engine whose first device has one ring, and the kernel of that, which is a fake. At
+// the end of the test nothing may be left in it; the test closes the files.
 func fakeEngine(t *testing.T) (*Engine, *fakeKernel) {
 	t.Helper()
-	return fakeEngineWith(t, 0)
-}
-
-// fakeEngineWith is fakeEngine with a kernel that has features.
-func fakeEngineWith(t *testing.T, features uring.Features) (*Engine, *fakeKernel) {
-	t.Helper()
 	t.Setenv("RINGFILE_BACKEND", "blocking")
-	e, err := New(Config{CloseTimeout: 10 * time.Second})
+	e, err := New(Config{Rings: 1, CloseTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := newFakeKernel(t, 2*fakeDepth, features)
-	r, err := newRing(e, k.ring, fakeDepth)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.homes, e.rings = []*ring{r}, []*ring{r}
-	// A write that is alone, or nearly so, would be left to a system call.
-	r.writes.crowd.Store(1 << 30)
-	r.crowd.Store(1 << 30)
+	k := newFakeKernel(t, 2*fakeDepth, 0)
+	e.devices.uring, e.devices.rings.spare, e.devices.rings.spareSlots = true, k.ring, fakeDepth
 	stop := testutil.Watchdog(t, time.Minute)
 	t.Cleanup(func() {
 		defer stop()
 		if err := e.Close(); err != nil {
 			t.Errorf("Engine.Close: %v", err)
 		}
-		r.mu.Lock()
-		free := len(r.free)
-		r.mu.Unlock()
-		if s := e.Stats(); free != fakeDepth || s.InFlight != 0 || s.BlockingCalls != 0 || r.cancels != 0 {
-			t.Errorf("%d of %d slots are free, %d cancellations out, %+v", free, fakeDepth, r.cancels, s)
+		if s := e.Stats(); s.InFlight != 0 || s.BlockingCalls != 0 || s.OldestInFlight != 0 {
+			t.Errorf("left in the engine: %+v", s)
+		}
+		if k.callers != 0 {
+			t.Errorf("the ring was entered %d times by callers", k.callers)
+		}
+		for _, l := range e.devices.everyLane() {
+			checkLane(t, l)
 		}
 	})
 	return e, k
+}
+
+// checkLane checks that nothing is left on a lane.
+func checkLane(t *testing.T, l *lane) {
+	t.Helper()
+	for _, p := range []interface{ Present() int }{l.calls, l.names, l.loans} {
+		for i := 0; p.Present() != 0; i++ { // who has been told that a call has ended may still be giving back
+			if i == 10_000 {
+				t.Errorf("%d permits are left with somebody", p.Present())
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for q := range l.everyQueue {
+		q.mu.Lock()
+		free, all := len(q.slots.free), len(q.slots.all)
+		if free != all || q.cancels != 0 || q.waiting.n != 0 || q.inFlight.Load() != 0 {
+			t.Errorf("%d of %d slots are free, %d cancellations are out, %d requests in line", free, all, q.cancels, q.waiting.n)
+		}
+		q.mu.Unlock()
+	}
 }
 
 // fakeFile opens a file of Pattern whose transfers and syncs go through the ring.
@@ -278,14 +339,14 @@ func fakeFile(t *testing.T, e *Engine) *File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.direct = true // for the choice of roads; the descriptor takes any buffer
-	f.volume.nowait.Store(yes)
-	f.volume.memory.Store(no)
+	f.t.Direct = true // for the choice of routes; the descriptor takes any buffer
+	f.t.cached = false
+	throughRing(t, f)
 	t.Cleanup(func() {
 		f.Close()
-		for i := 0; f.life.uses.Load() != closedBit; i++ {
+		for i := 0; f.t.uses.Load() != closedBit; i++ {
 			if i == 10_000 {
-				t.Fatalf("the descriptor still has %d users", f.life.uses.Load()&^closedBit)
+				t.Fatalf("the descriptor still has %d users", f.t.uses.Load()&^closedBit)
 			}
 			time.Sleep(time.Millisecond)
 		}

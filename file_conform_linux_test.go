@@ -22,7 +22,7 @@ func TestWriteWithoutOffsets(t *testing.T) {
 		t.Skip(err)
 	}
 	defer os.WriteFile(name, before, 0)
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, err := e.OpenFile(name, os.O_RDWR, 0)
 		if err != nil {
 			t.Skip(err)
@@ -57,7 +57,7 @@ func TestErrnoOfSystemCall(t *testing.T) {
 		t.Skip(err)
 	}
 	defer std.Close()
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		own, err := e.Open(name)
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestErrnoOfSystemCall(t *testing.T) {
 // TestCloseIsLast checks that Close closes the descriptor itself when the calls before it have
 // returned, those with a deadline included, which another goroutine carries out.
 func TestCloseIsLast(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		name := filepath.Join(t.TempDir(), "file")
 		for range 500 {
 			f, err := e.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
@@ -112,7 +112,7 @@ func TestCloseIsLast(t *testing.T) {
 
 // TestClosedCopiesNothing checks that a copy of nothing to a closed file is no error, as in os.
 func TestClosedCopiesNothing(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		name := testutil.PatternFile(t, 10)
 		std, err := os.OpenFile(name, os.O_RDWR, 0)
 		if err != nil {

@@ -104,7 +104,7 @@ func TestNilFile(t *testing.T) {
 
 // TestClosedFile checks each method after Close, by kind of file.
 func TestClosedFile(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		for name, open := range map[string]func() (*os.File, error){
 			"regular":   func() (*os.File, error) { return os.Open(testutil.PatternFile(t, 10)) },
 			"append":    func() (*os.File, error) { return os.OpenFile(testutil.PatternFile(t, 10), os.O_APPEND|os.O_RDWR, 0) },
@@ -161,7 +161,7 @@ func TestReader(t *testing.T) {
 	const size = 5_003 // a prime: no length divides it
 	want := make([]byte, size)
 	testutil.Pattern(want, 0)
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		open := func(t *testing.T, flag int) *ringfile.File {
 			f, err := e.OpenFile(testutil.PatternFile(t, size), flag, 0)
 			if err != nil {

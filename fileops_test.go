@@ -30,7 +30,7 @@ var opsSeed = flag.Uint64("ops.seed", 0, "run TestFileOps with this `seed` only"
 
 // TestFileOps runs random programs.
 func TestFileOps(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		p := newPair(t, e)
 		if *opsSeed != 0 {
 			p.run(t, randomProgram(*opsSeed))
@@ -57,7 +57,7 @@ func randomProgram(seed uint64) []byte {
 	return program
 }
 
-// FuzzFileOps runs programs that the fuzzer finds, on all roads.
+// FuzzFileOps runs programs that the fuzzer finds, on all routes.
 func FuzzFileOps(f *testing.F) {
 	var engines []*ringfile.Engine
 	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
@@ -523,23 +523,14 @@ func (p *pair) sync() error {
 }
 
 func (p *pair) truncate(size int64) error {
-	if p.form == formContext {
-		return p.own.TruncateContext(p.ctx, size)
-	}
 	return p.own.Truncate(size)
 }
 
 func (p *pair) stat() (fs.FileInfo, error) {
-	if p.form == formContext {
-		return p.own.StatContext(p.ctx)
-	}
 	return p.own.Stat()
 }
 
 func (p *pair) chmod(mode fs.FileMode) error {
-	if p.form == formContext {
-		return p.own.ChmodContext(p.ctx, mode)
-	}
 	return p.own.Chmod(mode)
 }
 

@@ -18,11 +18,11 @@ import (
 
 const fileSize = 1 << 20
 
-// files runs test on a file of Pattern, buffered and direct, on each road.
+// files runs test on a file of Pattern, buffered and direct, on each route.
 func files(t *testing.T, test func(t *testing.T, e *ringfile.Engine, f *ringfile.File)) {
 	for name, direct := range map[string]int{"buffered": 0, "direct": oDirect} {
 		t.Run(name, func(t *testing.T) {
-			roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 				f, err := e.OpenFile(testutil.PatternFile(t, fileSize), os.O_RDWR|direct, 0)
 				if err != nil {
 					t.Skipf("no O_DIRECT here: %v", err)
@@ -127,7 +127,7 @@ func TestFutureWritesAndSync(t *testing.T) {
 }
 
 func TestFutureBadArguments(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		name := testutil.PatternFile(t, 4096)
 		f, err := e.Open(name)
 		if err != nil {
@@ -201,7 +201,7 @@ func pipe(t *testing.T, e *ringfile.Engine) (*ringfile.File, *os.File) {
 }
 
 func TestPipe(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, w := pipe(t, e)
 		buf := make([]byte, 10)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -251,7 +251,7 @@ func TestPipe(t *testing.T) {
 
 // TestPipeContexts has several readers of one pipe share a context: each must come back.
 func TestPipeContexts(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, _ := pipe(t, e)
 		defer f.Close()
 		for range 50 {
@@ -273,7 +273,7 @@ func TestPipeContexts(t *testing.T) {
 
 // TestCloseInterruptsCopy closes a pipe that is being copied from, and to.
 func TestCloseInterruptsCopy(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, _ := pipe(t, e)
 		dst, err := e.Create(filepath.Join(t.TempDir(), "f"))
 		if err != nil {
@@ -305,7 +305,7 @@ func TestCloseInterruptsCopy(t *testing.T) {
 
 // TestPipesLeaveDiskAlone has more readers wait for pipes than requests can be in flight.
 func TestPipesLeaveDiskAlone(t *testing.T) {
-	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, small, func(t *testing.T, e *ringfile.Engine) {
 		var group errgroup.Group
 		var ends []*os.File
 		for range 100 {
@@ -373,9 +373,8 @@ func TestContexts(t *testing.T) {
 		for what, err := range map[string]error{
 			"SyncContext":     f.SyncContext(ctx),
 			"DatasyncContext": f.DatasyncContext(ctx),
-			"AllocateContext": f.AllocateContext(ctx, 0, 4<<20),
 		} {
-			if err != nil && !(what == "AllocateContext" && errors.Is(err, errors.ErrUnsupported)) {
+			if err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -440,7 +439,7 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestAllocateAndPrefetch(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, err := e.Create(filepath.Join(t.TempDir(), "f"))
 		if err != nil {
 			t.Fatal(err)
@@ -503,7 +502,7 @@ func TestPosition(t *testing.T) {
 func TestAppend(t *testing.T) {
 	for name, direct := range map[string]int{"buffered": 0, "direct": oDirect} {
 		t.Run(name, func(t *testing.T) {
-			roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 				name := testutil.PatternFile(t, 4096)
 				f, err := e.OpenFile(name, os.O_WRONLY|os.O_APPEND|direct, 0)
 				if err != nil {

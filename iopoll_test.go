@@ -56,7 +56,7 @@ func pollEngines(t *testing.T, test func(t *testing.T, e *ringfile.Engine, dir s
 				if err := e.Close(); err != nil {
 					t.Error(err)
 				}
-				if s := e.Stats(); s.Broken != 0 || s.Strays != 0 || s.InFlight != 0 {
+				if s := e.Stats(); s.Broken != 0 || s.Unknown != 0 || s.InFlight != 0 {
 					t.Errorf("stats: %+v", s)
 				}
 			})

@@ -29,8 +29,8 @@ func measureFile(t *testing.T, n int) string {
 	return name
 }
 
-// roadsTaken returns a proof: the roads that e's operations have taken since.
-func roadsTaken(e *ringfile.Engine) func() string {
+// routesTaken returns a proof: the routes that e's operations have taken since.
+func routesTaken(e *ringfile.Engine) func() string {
 	before := e.Stats()
 	return func() string {
 		s := e.Stats()
@@ -88,8 +88,8 @@ func TestMeasureBatch(t *testing.T) {
 			measure.Compare(t, fmt.Sprintf("%s, %d ranges", kind, n),
 				measure.Side{Name: "loop of os.File.ReadAt", Prepare: m.prepare, Run: m.run(m.loop)},
 				measure.Side{Name: "errgroup, os.File", Prepare: m.prepare, Run: m.run(m.group(m.plain.ReadAt))},
-				measure.Side{Name: "errgroup, ringfile", Prepare: m.prepare, Run: m.run(m.group(m.many.ReadAt)), Proof: roadsTaken(many)},
-				measure.Side{Name: "Batch", Prepare: m.prepare, Run: m.run(m.batch), Proof: roadsTaken(one)},
+				measure.Side{Name: "errgroup, ringfile", Prepare: m.prepare, Run: m.run(m.group(m.many.ReadAt)), Proof: routesTaken(many)},
+				measure.Side{Name: "Batch", Prepare: m.prepare, Run: m.run(m.batch), Proof: routesTaken(one)},
 			)
 		}
 	}
@@ -160,147 +160,4 @@ func (m *batchMeasure) batch() error {
 		m.b.ReadAt(m.one, buf, m.offs[i])
 	}
 	return m.b.Run()
-}
-
-// TestMeasureChain appends durably, and reads small files: by calls of os, by calls of ringfile, and
-// by chains.
-func TestMeasureChain(t *testing.T) {
-	dir := measure.Dir(t)
-	measure.Header()
-	for _, workers := range []int{1, 8} {
-		measureAppend(t, dir, fmt.Sprintf("append 4 KiB + fdatasync, buffered, %d goroutines", workers), 0, workers)
-		measureAppend(t, dir, fmt.Sprintf("append 4 KiB + fdatasync, direct, %d goroutines", workers), oDirect, workers)
-	}
-	for _, workers := range []int{1, 8, 64} {
-		measureSmall(t, dir, workers)
-	}
-}
-
-// workersDo has workers do n operations each.
-func workersDo(workers, n int, do func(worker, i int) error) (int, error) {
-	var g errgroup.Group
-	for w := range workers {
-		g.Go(func() error {
-			for i := range n {
-				if err := do(w, i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return workers * n, g.Wait()
-}
-
-func measureAppend(t *testing.T, dir, cell string, direct, workers int) {
-	const each = 40
-	calls, chains := measureEngine(t), measureEngine(t)
-	bufs := make([][]byte, workers)
-	cs := make([]ringfile.Chain, workers)
-	plain := make([]*os.File, workers)
-	byCalls, byChains := make([]*ringfile.File, workers), make([]*ringfile.File, workers)
-	for w := range workers {
-		bufs[w] = ringfile.AlignedBuffer(4096, 4096)
-		name := filepath.Join(dir, fmt.Sprintf("ringfile-append-%d", w))
-		t.Cleanup(func() { os.Remove(name) })
-		flag := os.O_RDWR | os.O_CREATE | direct
-		var err [3]error
-		plain[w], err[0] = os.OpenFile(name, flag, 0o644)
-		byCalls[w], err[1] = calls.OpenFile(name, flag, 0o644)
-		byChains[w], err[2] = chains.OpenFile(name, flag, 0o644)
-		for _, err := range err {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		defer plain[w].Close()
-		defer byCalls[w].Close()
-		defer byChains[w].Close()
-	}
-	truncate := func() error {
-		for _, f := range plain {
-			if err := f.Truncate(0); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	measure.Compare(t, cell,
-		measure.Side{Name: "os.File, fdatasync", Prepare: truncate, Run: func() (int, error) {
-			return workersDo(workers, each, func(w, i int) error {
-				if _, err := plain[w].WriteAt(bufs[w], int64(i)*4096); err != nil {
-					return err
-				}
-				return datasync(plain[w])
-			})
-		}},
-		measure.Side{Name: "ringfile calls", Prepare: truncate, Run: func() (int, error) {
-			return workersDo(workers, each, func(w, i int) error {
-				if _, err := byCalls[w].WriteAt(bufs[w], int64(i)*4096); err != nil {
-					return err
-				}
-				return byCalls[w].Datasync()
-			})
-		}, Proof: roadsTaken(calls)},
-		measure.Side{Name: "Chain", Prepare: truncate, Run: func() (int, error) {
-			return workersDo(workers, each, func(w, i int) error {
-				c := &cs[w]
-				c.Reset()
-				c.WriteAt(byChains[w], bufs[w], int64(i)*4096)
-				c.Datasync(byChains[w])
-				return c.Run()
-			})
-		}, Proof: roadsTaken(chains)},
-	)
-}
-
-func measureSmall(t *testing.T, dir string, workers int) {
-	const files = 256
-	calls, chains := measureEngine(t), measureEngine(t)
-	sub := filepath.Join(dir, "ringfile-small")
-	if err := os.MkdirAll(sub, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(sub) })
-	names := make([]string, files)
-	for i := range names {
-		names[i] = filepath.Join(sub, fmt.Sprint(i))
-		if err := os.WriteFile(names[i], make([]byte, 4000), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bufs := make([][]byte, workers)
-	for w := range bufs {
-		bufs[w] = make([]byte, 8192)
-	}
-	side := func(name string, proof func() string, read func(w int, name string) error) measure.Side {
-		return measure.Side{Name: name, Proof: proof, Run: func() (int, error) {
-			return workersDo(workers, 2048/workers, func(w, i int) error {
-				return read(w, names[(w*37+i)%files])
-			})
-		}}
-	}
-	measure.Compare(t, fmt.Sprintf("read files of 4 KB, cached, %d goroutines", workers),
-		side("os.ReadFile", nil, func(w int, name string) error {
-			_, err := os.ReadFile(name)
-			return err
-		}),
-		side("os.Open, Read, Close", nil, func(w int, name string) error {
-			f, err := os.Open(name)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = f.Read(bufs[w])
-			return err
-		}),
-		side("ringfile.ReadFile", roadsTaken(calls), func(w int, name string) error {
-			_, err := calls.ReadFile(name)
-			return err
-		}),
-		side("ReadFileInto", roadsTaken(chains), func(w int, name string) error {
-			_, err := chains.ReadFileInto(name, bufs[w])
-			return err
-		}),
-	)
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	poisonByte = 0xdb
-	poisonN    = -0x24242425 // as the count of a released request
+	poisonN    = -0x24242425 // as the count of a request whose slot was released
 )
 
 // poison overwrites p, which nobody may use from now on.

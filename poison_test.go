@@ -13,14 +13,13 @@ func TestPoison(t *testing.T) {
 	}
 	found := func() (panicked bool) {
 		defer func() { panicked = recover() != nil }()
-		b := newBounce(100)
-		buf := b.buf
-		b.release()
+		buf := lend(100)
+		takeBack(buf)
 		if buf[99] != poisonByte {
-			t.Error("memory of the engine is not overwritten when it is released")
+			t.Error("memory of the engine is not overwritten when it is given back")
 		}
 		buf[50] = 1
-		newBounce(100).release()
+		takeBack(lend(100))
 		return false
 	}
 	for range 100 { // the pool drops some buffers

@@ -3,12 +3,13 @@ package ringfile
 import (
 	"errors"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/count"
+	"github.com/ringfile/ringfile/internal/route"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/uring"
 )
@@ -23,15 +24,12 @@ func TestBrokenSQPoll(t *testing.T) {
 	}
 	defer testutil.Watchdog(t, time.Minute)()
 	var calls atomic.Int64
-	r := e.rings[0]
-	r.mu.Lock() // nothing is in flight: nobody enters
-	r.u.SetEnterHook(func(_, _ uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
+	e.devices.rings.spare.SetEnterHook(func(_, _ uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
 		if calls.Add(1) > 10 {
 			return 0, syscall.EBADF, true
 		}
 		return 0, 0, false
 	})
-	r.mu.Unlock()
 	readEverywhere(t, e)
 	if s := e.Stats(); s.Broken != 1 || s.Ring == 0 || s.Blocking == 0 || s.InFlight != 0 {
 		t.Errorf("stats after the break: %+v", s)
@@ -54,14 +52,14 @@ func TestSQPollStranded(t *testing.T) {
 		t.Skip(err)
 	}
 	buf := AlignedBuffer(4096, 4096)
+	throughRing(t, f)
 	f.ReadAt(buf, 0)
-	r := e.rings[0]
-	r.mu.Lock()
-	r.u.SetEnterHook(func(uint32, uint32, uring.EnterFlags) (int, syscall.Errno, bool) {
+	q := queueOf(t, f)
+	awaitIdle(q) // nobody enters
+	q.u.SetEnterHook(func(uint32, uint32, uring.EnterFlags) (int, syscall.Errno, bool) {
 		return 0, syscall.EOWNERDEAD, true
 	})
-	r.mu.Unlock()
-	for !r.u.NeedWakeup() {
+	for !q.u.NeedWakeup() {
 		time.Sleep(time.Millisecond)
 	}
 	future := f.StartReadAt(buf, 4096)
@@ -77,34 +75,79 @@ func TestSQPollStranded(t *testing.T) {
 	}
 }
 
-// TestFullSubmissionQueue queues entries while a submission that is going on holds all of them: the
-// kernel tells at the end of it that it has taken them.
+// TestFullSubmissionQueue has fewer entries in the submission queue than slots, as while a submission that is
+// going on holds them: the kernel tells at the end of it that it has taken them. What finds no entry waits in
+// line, and is queued when there is room.
 func TestFullSubmissionQueue(t *testing.T) {
-	u, kernel, err := uring.NewFake(4, 4, uring.SetupSQPoll, 0, nil)
+	u, kernel, err := uring.NewFake(4, 16, uring.SetupSQPoll, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer testutil.Watchdog(t, time.Minute)()
-	r := &ring{u: u}
-	for range 4 {
-		r.sqe().PrepNop()
-		r.u.Flush()
+	q, err := newQueue(u, 8, new(atomic.Int32), new(count.Counter))
+	if err != nil {
+		t.Fatal(err)
 	}
-	got := make(chan *uring.SQE)
-	go func() { got <- r.sqe() }()
-	for range 100 {
-		runtime.Gosched()
-		select {
-		case <-got:
-			t.Fatal("an entry of a full queue")
-		default:
+	q.state = running // nobody is woken
+	var all []*request
+	for range 6 {
+		all = append(all, &request{operation: operation{code: opFsync, desc: new(descriptor)}})
+	}
+	if n := q.submitMany(all); n != 6 {
+		t.Fatalf("%d of 6 requests were taken", n)
+	}
+	state := func(flying, waiting int) {
+		t.Helper()
+		if got := int(q.inFlight.Load()); got != flying || q.waiting.n != waiting {
+			t.Errorf("%d in flight and %d in line, want %d and %d", got, q.waiting.n, flying, waiting)
+		}
+		for i, req := range all {
+			if (req.slot == nil) != (i >= flying) {
+				t.Errorf("request %d is out of order", i)
+			}
 		}
 	}
-	if _, ok := kernel.TakeSQE(); !ok {
-		t.Fatal("nothing queued")
+	state(4, 2)
+	q.refill()
+	state(4, 2)
+	for n := range 2 {
+		if _, ok := kernel.TakeSQE(); !ok {
+			t.Fatal("nothing queued")
+		}
+		q.refill()
+		state(5+n, 1-n)
 	}
-	if <-got == nil {
-		t.Error("no entry although there is room")
+	// Who comes later does not overtake those in line, though there is room now.
+	all = append(all, &request{operation: operation{code: opFsync, desc: new(descriptor)}},
+		&request{operation: operation{code: opFsync, desc: new(descriptor)}})
+	q.submit(all[6])
+	state(6, 1)
+	kernel.TakeSQE()
+	kernel.TakeSQE()
+	q.submit(all[7])
+	state(6, 2)
+	q.refill()
+	state(8, 0)
+	// Cancellations find no room either, and are due.
+	for _, req := range all {
+		req.why = byCaller
+	}
+	q.askCancels()
+	if !q.dueCancel || q.cancels != 0 {
+		t.Errorf("cancellations are due: %v, %d are out, want all due", q.dueCancel, q.cancels)
+	}
+	for range 4 {
+		kernel.TakeSQE()
+	}
+	q.refill()
+	if !q.dueCancel || q.cancels != 4 {
+		t.Errorf("cancellations are due: %v, %d are out, want 4 out", q.dueCancel, q.cancels)
+	}
+	for range 4 {
+		kernel.TakeSQE()
+	}
+	q.refill()
+	if q.dueCancel || q.cancels != 8 {
+		t.Errorf("cancellations are due: %v, %d are out, want 8 out", q.dueCancel, q.cancels)
 	}
 }
 
@@ -121,7 +164,7 @@ func TestIOPollKernelRefuses(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	f.volume.polled.Store(yes)
+	f.t.dev.facts.polled.Set(route.Yes)
 	buf := AlignedBuffer(4096, 4096)
 	for what, read := range map[string]func() (int, error){
 		"ReadAt":        func() (int, error) { return f.ReadAt(buf, 4096) },

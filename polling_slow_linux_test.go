@@ -8,17 +8,17 @@ import (
 )
 
 // TestPolledBesideHanging reads from a device that is polled while another one, polled through the
-// same ring, does not answer. Whoever watches must submit meanwhile.
+// same ring, does not answer. The reaper must submit meanwhile.
 func TestPolledBesideHanging(t *testing.T) {
 	for _, tt := range []struct {
-		watcher string
-		read    func(f *File, buf []byte) error
+		how  string
+		read func(f *File, buf []byte) error
 	}{
-		{"reaper", func(f *File, buf []byte) error {
+		{"future", func(f *File, buf []byte) error {
 			_, err := f.StartReadAt(buf, 0).Await()
 			return err
 		}},
-		{"caller", func(f *File, buf []byte) error {
+		{"call", func(f *File, buf []byte) error {
 			_, err := f.ReadAt(buf, 0)
 			return err
 		}},
@@ -30,14 +30,14 @@ func TestPolledBesideHanging(t *testing.T) {
 			return b.Run()
 		}},
 	} {
-		t.Run(tt.watcher, func(t *testing.T) {
+		t.Run(tt.how, func(t *testing.T) {
 			e, k := fakeEngine(t)
-			r := e.rings[0]
-			r.mu.Lock() // nothing is in flight: nobody enters
-			r.polling.io = true
-			r.mu.Unlock()
 			hangs, works := fakeFile(t, e), fakeFile(t, e)
-			k.set(func() { k.hold = func(e *uring.SQE) bool { return int(e.FD) == hangs.fd } })
+			q := queueOf(t, works)
+			q.mu.Lock() // nothing is in flight: nobody enters
+			q.polling.io = true
+			q.mu.Unlock()
+			k.set(func() { k.hold = func(e *uring.SQE) bool { return int(e.FD) == hangs.t.FD } })
 			hanging := make(chan error)
 			go func() { hanging <- tt.read(hangs, make([]byte, 2048)) }()
 			k.wait(1)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -154,7 +153,7 @@ func TestSQPollOneP(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
-	if s := e.Stats(); s.Strays != 0 || s.InFlight != 0 {
+	if s := e.Stats(); s.Unknown != 0 || s.InFlight != 0 {
 		t.Errorf("stats: %+v", s)
 	}
 }
@@ -307,24 +306,6 @@ func newIOPoll(t *testing.T, c ringfile.Config) *ringfile.Engine {
 	return e
 }
 
-// TestIOPollTail streams less than a block, which goes through the page cache and so is none of the
-// transfers that are polled or refused.
-func TestIOPollTail(t *testing.T) {
-	e := newIOPoll(t, ringfile.Config{})
-	defer e.Close()
-	for name, ctx := range map[string]context.Context{"plain": context.Background(), "context": t.Context()} {
-		path := filepath.Join(t.TempDir(), name)
-		w := ringfile.NewWriterContext(ctx, openStream(t, e, path, os.O_RDWR|os.O_CREATE|oDirect), streamConfig)
-		w.Write(patternBytes(100))
-		if err := w.Close(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, patternBytes(100)) {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
-		}
-	}
-}
-
 // TestIOPollElsewhere uses an engine in IOPOLL mode on whatever device there is: transfers that can
 // be polled are, or fail with an explanation, and everything else works.
 func TestIOPollElsewhere(t *testing.T) {
@@ -357,7 +338,7 @@ func TestIOPollElsewhere(t *testing.T) {
 			}
 			direct.Close()
 			unpolled(t, e)
-			if s := e.Stats(); s.Broken != 0 || s.Strays != 0 || s.InFlight != 0 {
+			if s := e.Stats(); s.Broken != 0 || s.Unknown != 0 || s.InFlight != 0 {
 				t.Errorf("stats: %+v", s)
 			}
 			if err := e.Close(); err != nil {

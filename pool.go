@@ -2,6 +2,7 @@ package ringfile
 
 import (
 	"fmt"
+	"math/bits"
 	"sync"
 )
 
@@ -17,29 +18,21 @@ func AlignedBuffer(size, align int) []byte {
 }
 
 // BufferPool recycles aligned buffers of one size. It is safe for concurrent use; buffers that
-// nobody uses are left to the collector. [Engine.NewBufferPool] makes one whose buffers are
-// registered with the kernel.
+// nobody uses are left to the collector.
 type BufferPool struct {
 	size, align int
-	free        sync.Pool    // of *byte, the first byte of a buffer
-	fixed       *fixedMemory // registered buffers, nil if there are none
-	reason      error        // why there are none
+	free        sync.Pool // of *byte, the first byte of a buffer
 }
 
 // NewBufferPool makes a pool of buffers as AlignedBuffer(size, align) returns them.
 func NewBufferPool(size, align int) *BufferPool {
-	p := &BufferPool{size: size, align: align, reason: errUnregistered}
+	p := &BufferPool{size: size, align: align}
 	p.free.New = func() any { return firstByte(AlignedBuffer(size, align)) }
 	return p
 }
 
 // Get returns a buffer of the pool's size with whatever its last user left in it.
 func (p *BufferPool) Get() []byte {
-	if p.fixed != nil {
-		if b := p.fixed.get(); b != nil {
-			return b
-		}
-	}
 	b := fromFirstByte(p.free.Get().(*byte), p.size)
 	checkPoison(b)
 	return b
@@ -48,9 +41,6 @@ func (p *BufferPool) Get() []byte {
 // Put gives a buffer back that Get returned. The caller must not use it any more, and no
 // operation, future or context form that was given it may still be in flight.
 func (p *BufferPool) Put(b []byte) {
-	if p.fixed != nil && p.fixed.put(b) {
-		return
-	}
 	if cap(b) < p.size || p.size == 0 || address(b)&uintptr(p.align-1) != 0 {
 		panic("ringfile: BufferPool.Put of a buffer that is not of this pool")
 	}
@@ -58,38 +48,28 @@ func (p *BufferPool) Put(b []byte) {
 	p.free.Put(firstByte(b))
 }
 
-// bounce is memory of the engine that stands in for a caller's buffer, in operations whose caller
-// may leave before the kernel is done: those with a context or a deadline.
-type bounce struct {
-	buf  []byte
-	pool *BufferPool
-}
-
+// Memory of the engine stands in for a caller's buffer where the caller may leave before the kernel is
+// done: in operations with a context or a deadline.
 const (
-	bounceAlign = 4096
-	bounceMax   = 1 << 20 // longer transfers go in pieces
+	minLoan   = 4 << 10
+	maxLoan   = 1 << 20 // longer transfers go in pieces
+	loanAlign = 4096
 )
 
-var bounces = [...]*BufferPool{
-	NewBufferPool(4<<10, bounceAlign),
-	NewBufferPool(64<<10, bounceAlign),
-	NewBufferPool(bounceMax, bounceAlign),
+// loans has a pool for each power of two from minLoan to maxLoan.
+var loans = func() (pools [9]*BufferPool) {
+	for i := range pools {
+		pools[i] = NewBufferPool(minLoan<<i, loanAlign)
+	}
+	return pools
+}()
+
+// loanPool returns the pool of the buffers that hold n bytes, at most maxLoan.
+func loanPool(n int) *BufferPool {
+	return loans[bits.Len(uint(max(n, minLoan)-1)/minLoan)]
 }
 
-// newBounce returns a bounce with a buffer of n bytes, at most bounceMax.
-func newBounce(n int) *bounce {
-	for _, p := range bounces {
-		if n <= p.size {
-			return &bounce{buf: p.Get()[:n], pool: p}
-		}
-	}
-	panic("ringfile: bounce buffer too large")
-}
+// lend returns n bytes of the engine's memory, at most maxLoan; takeBack gives them back.
+func lend(n int) []byte { return loanPool(n).Get()[:n] }
 
-// release gives the memory back; nil is fine.
-func (b *bounce) release() {
-	if b != nil {
-		b.pool.Put(b.buf)
-		b.buf = nil
-	}
-}
+func takeBack(b []byte) { loanPool(len(b)).Put(b) }

@@ -2,38 +2,68 @@ package ringfile
 
 import (
 	"io"
-	"syscall"
 )
 
-// runAtPosition is Engine.run for an operation at the file position, which its caller has locked.
-// The kernel leaves the position where it was when a direct transfer with the offset -1 completes
-// later (measured on Linux 6.18), so the transfer gets an offset, and the position is moved here.
-func (f *File) runAtPosition(op *operation, n int) (_ int, errno syscall.Errno, why cause, handled bool) {
-	pos, err := f.os.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return n, 0, notCancelled, false // the blocking road has the right error
-	}
-	at := *op
-	at.off = pos - int64(n) // n bytes have been moved, and the position with them
-	if f.punts(&at) {
-		return n, 0, notCancelled, false
-	}
-	m, errno, why, handled := f.engine.run(&at, n)
-	if m > n {
-		if err := f.movePosition(op, pos+int64(m-n)); err != nil && errno == 0 {
-			errno = syscall.EIO
+// Transfers at the file position use the kernel's own position and its lock, so that all who share the
+// position have each byte once. Two kinds cannot: those that may go to a ring, which does not move the position,
+// and those whose caller may leave, as a transfer that was left behind would move it later. They have an
+// offset, move the position behind it, and keep others from it meanwhile.
+
+// readWrite carries out op, a transfer at the position.
+func (t *target) readWrite(op *operation) (n int, err error) {
+	if t.hasOffset(op) {
+		t.position.Lock(nil, nil)
+		defer t.position.Unlock()
+		if err := t.begin(op.code.name()); err != nil {
+			return 0, err
 		}
+		defer t.end()
+		pos := t.locate(op)
+		n, err = t.perform(op)
+		return n, t.moveOn(op, pos, n, err)
 	}
-	return m, errno, why, handled
+	t.position.RLock()
+	if err = t.begin(op.code.name()); err == nil {
+		n, err = t.perform(op)
+		t.end()
+	}
+	t.position.RUnlock()
+	return n, err
 }
 
-// movePosition moves the file position to pos behind a transfer, or to the end if that was an
-// append.
-func (f *File) movePosition(op *operation, pos int64) error {
-	whence := io.SeekStart
-	if f.append && op.code.writes() {
-		pos, whence = 0, io.SeekEnd
+// hasOffset reports whether a transfer at the position is made at its offset: a direct one, or a read that
+// the page cache does not have all of, as far as nobody else shares the position. They may go to a ring.
+func (t *target) hasOffset(op *operation) bool {
+	switch {
+	case t.polled && t.Direct:
+		return true
+	case t.shared.Load() || !t.engine.devices.uring || t.Append && op.code.writes():
+		return false
 	}
-	_, err := f.os.Seek(pos, whence)
+	return t.Direct || op.code.reads()
+}
+
+// locate gives op the offset of the position, and returns that; the position stays where it is. Of a file
+// without offsets the kernel alone knows the position.
+func (t *target) locate(op *operation) (pos int64) {
+	pos, err := t.OS.Seek(0, io.SeekCurrent)
+	if err == nil {
+		op.off = pos
+	}
+	return pos
+}
+
+// moveOn moves the position behind the n bytes that op, which err is of, has moved from pos.
+func (t *target) moveOn(op *operation, pos int64, n int, err error) error {
+	if n == 0 || op.off == offCurrent {
+		return err
+	}
+	to, whence := pos+int64(n), io.SeekStart
+	if t.Append && op.code.writes() {
+		to, whence = 0, io.SeekEnd
+	}
+	if _, err1 := t.OS.Seek(to, whence); err1 != nil && (err == nil || err == io.EOF) {
+		return err1
+	}
 	return err
 }

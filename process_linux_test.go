@@ -97,7 +97,7 @@ func openOn(u *uring.Ring, name string) int32 {
 
 // TestExecInherits starts a program while requests are in flight: it gets none of the rings.
 func TestExecInherits(t *testing.T) {
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, err := e.OpenFile(testutil.PatternFile(t, fileSize), os.O_RDONLY|oDirect, 0)
 		if err != nil {
 			t.Skip(err)

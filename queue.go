@@ -1,64 +1,221 @@
 package ringfile
 
-// queue is a first-in, first-out line of those who wait. It keeps its memory, so that a long line
-// costs allocations once.
-type queue[T comparable] struct {
-	items []T // a circle; its length is zero or a power of two
-	head  int
-	n     int
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile/internal/count"
+	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/uring"
+)
+
+// queue is the way of a device's requests into the kernel: one io_uring instance, its slots, and two
+// goroutines, which are the only ones that enter the ring. A caller writes its entry into the submission
+// queue, wakes whoever enters, and parks. So a device whose queue is full, or that hangs, is met by these
+// two and never by a caller.
+//
+//   - The reaper (reaper.go) submits what is queued and waits for completions, in one system call.
+//   - The submitter submits what is queued while the reaper waits in the kernel.
+//
+// Both run on demand and end when they have been idle for a while. mu is never held during a system call.
+type queue struct {
+	flying  *atomic.Int32  // of the engine: queues that have requests in flight
+	failed  *count.Counter // of the engine: rings that are broken
+	u       *uring.Ring
+	polling polling
+
+	mu        sync.Mutex
+	slots     slots
+	waiting   requests // those that found no slot
+	state     state    // of the reaper
+	submitter life     // running: it is in the kernel, or about to be
+	reaper    life
+	cancels   int           // cancellations whose completion is due
+	dueCancel bool          // cancellations are to be asked for, for which there was no room
+	closed    bool          // takes no more requests
+	ended     bool          // the ring is closed, or about to be
+	finished  chan struct{} // closed when it is
+	idle      *time.Timer   // ends both goroutines
+	active    bool          // there was something to do since the clock was set
+
+	inFlight atomic.Int32          // requests that have a slot
+	broken   atomic.Pointer[error] // io_uring_enter failed for good
+	stats    queueStats
+
+	cqes [64]uring.CQE // the reaper's
+	done []*request    // the reaper's
 }
 
-func (q *queue[T]) len() int { return q.n }
+// state is what the reaper does, and so what a caller has to do for its entry to be submitted.
+type state uint8
 
-func (q *queue[T]) push(x T) {
-	q.grow()
-	q.n++
-	*q.at(q.n - 1) = x
+const (
+	// idle: nothing is in flight. Whoever comes wakes the reaper.
+	idle state = iota
+	// running: the reaper is about to enter the kernel, with everything that is queued until then.
+	running
+	// waiting: the reaper is in the kernel. Whoever comes wakes the submitter.
+	waiting
+)
+
+// life is one of the two goroutines: where it is woken, and whether it is there.
+type life struct {
+	run     func()
+	wake    chan bool // of one element; false ends it
+	there   bool
+	running bool // it is not parked
 }
 
-// pushFront makes x the next to be popped.
-func (q *queue[T]) pushFront(x T) {
-	q.grow()
-	q.n++
-	q.head--
-	*q.at(0) = x
-}
-
-// grow makes room for one more.
-func (q *queue[T]) grow() {
-	if q.n < len(q.items) {
+// start wakes the goroutine, or starts it. mu is held.
+func (l *life) start() {
+	l.running = true
+	if l.there {
+		l.wake <- true
 		return
 	}
-	items := make([]T, max(16, 2*len(q.items)))
-	for i := range q.n {
-		items[i] = *q.at(i)
+	l.there = true
+	outside.Go(l.run) // it may outlive a test's bubble
+}
+
+// end has the goroutine end if it is parked. mu is held.
+func (l *life) end() {
+	if l.there && !l.running {
+		l.there = false
+		l.wake <- false
 	}
-	q.items, q.head = items, 0
 }
 
-// pop returns the item that has waited longest; there must be one.
-func (q *queue[T]) pop() T {
-	x := *q.at(0)
-	var zero T
-	*q.at(0) = zero
-	q.head++
-	q.n--
-	return x
+// idleTime is for how long both goroutines stay when there is nothing to do.
+const idleTime = 10 * time.Millisecond
+
+// queueStats is where a queue counts, guarded by its mu but for what is atomic.
+type queueStats struct {
+	requests, restarts, slotWaits, unknown uint64
+	cancels                                uint64
+	bytes                                  uint64
+	completions, reaps                     uint64
+	enters, busy, submissions              atomic.Uint64
+	batches                                [batchSizes]atomic.Uint64
 }
 
-// remove takes x out of the line and reports whether it was in it.
-func (q *queue[T]) remove(x T) bool {
-	for i := range q.n {
-		if *q.at(i) != x {
+// batchSizes is how many sizes of submissions are told apart: one, two or three, four to seven, and so on.
+const batchSizes = 8
+
+// idCancel is the user_data of cancellations. Slots are aligned, so none has such an address.
+const idCancel uint64 = 1
+
+// takes reports whether the queue takes the request. If its file was closed, or its deadline has passed, or
+// it was given up since its caller looked, requests have been cancelled, under mu, without this one. mu is
+// held.
+func (q *queue) takes(req *request) bool {
+	return !q.closed && q.broken.Load() == nil && !req.desc.closed() &&
+		req.gaveUp.Load() == 0 && (req.late == nil || !isClosed(req.late))
+}
+
+// admit gives the request a slot and an entry, or puts it in line. mu is held.
+func (q *queue) admit(req *request) {
+	q.stats.requests++
+	req.began = clock()
+	if q.waiting.n > 0 || !q.launch(req) {
+		q.stats.slotWaits++
+		q.waiting.push(req)
+	}
+}
+
+// launch gives the request a slot and publishes its entry; false if there is no room. mu is held.
+//
+// The submission queue has twice as many entries as there are slots. But how many of them a submission has
+// taken that is under way the kernel says only at its end, which may be long in coming.
+func (q *queue) launch(req *request) bool {
+	if len(q.slots.free) == 0 {
+		return false
+	}
+	e := q.u.GetSQE()
+	if e == nil {
+		return false
+	}
+	q.slots.take(req)
+	q.publish(req, e)
+	if q.inFlight.Add(1) == 1 {
+		q.flying.Add(1)
+	}
+	return true
+}
+
+// publish makes e the entry for what is left of the request, and shows it to the kernel. mu is held.
+func (q *queue) publish(req *request, e *uring.SQE) {
+	req.iovs = req.prepare(e, req.n, req.iovs)
+	e.UserData = req.slot.id()
+	q.u.Flush()
+}
+
+// land takes the slot of a request back. mu is held.
+func (q *queue) land(req *request) {
+	q.slots.release(req)
+	if q.inFlight.Add(-1) == 0 {
+		q.flying.Add(-1)
+	}
+}
+
+// refill launches requests that wait, and asks for cancellations that are due, as far as there is room. mu
+// is held.
+func (q *queue) refill() {
+	for q.waiting.n > 0 && q.launch(q.waiting.head) {
+		q.waiting.pop()
+	}
+	if q.dueCancel {
+		q.askCancels()
+	}
+}
+
+// askCancels asks for the cancellation of the requests that have been given up, as far as there is room:
+// at most one for each slot is under way. What is left is asked for later. mu is held.
+func (q *queue) askCancels() {
+	q.dueCancel = false
+	for i := range q.slots.all {
+		s := &q.slots.all[i]
+		if s.req == nil || s.req.why == notCancelled || s.asked {
 			continue
 		}
-		for ; i > 0; i-- {
-			*q.at(i) = *q.at(i - 1)
+		if q.cancels >= len(q.slots.all) {
+			q.dueCancel = true
+			return
 		}
-		q.pop()
-		return true
+		e := q.u.GetSQE()
+		if e == nil {
+			q.dueCancel = true
+			return
+		}
+		e.PrepCancel64(s.id(), 0)
+		e.UserData = idCancel
+		q.u.Flush()
+		s.asked = true
+		q.cancels++
+		q.stats.cancels++
 	}
-	return false
 }
 
-func (q *queue[T]) at(i int) *T { return &q.items[(q.head+i)&(len(q.items)-1)] }
+// dismiss takes the requests that match out of the line, given up on behalf of why. They are to be
+// completed without mu, which is held.
+func (q *queue) dismiss(match func(*request) bool, why cause) (gone requests) {
+	for r := q.waiting.head; r != nil; {
+		next := r.next
+		if match(r) {
+			q.waiting.remove(r)
+			r.why, r.errno = why, syscall.ECANCELED
+			gone.push(r)
+		}
+		r = next
+	}
+	return gone
+}
+
+// complete completes all requests of the line.
+func (l *requests) complete() {
+	for l.n > 0 {
+		r := l.pop()
+		r.to.complete(r)
+	}
+}

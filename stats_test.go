@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/limit"
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
-// TestStatsBytes moves known amounts on each road and finds them in the counts.
+// TestStatsBytes moves known amounts on each route and finds them in the counts.
 func TestStatsBytes(t *testing.T) {
 	for _, b := range []Backend{BackendURing, BackendBlocking} {
 		t.Run(b.String(), func(t *testing.T) {
@@ -53,7 +54,8 @@ func TestStatsBytes(t *testing.T) {
 				return
 			}
 			defer direct.Close()
-			for range 3 { // the first asks the file system for its abilities, in a system call
+			throughRing(t, direct)
+			for range 3 {
 				if _, err := direct.ReadAt(buf, 0); err != nil {
 					t.Fatal(err)
 				}
@@ -74,56 +76,53 @@ func TestStatsBytes(t *testing.T) {
 	}
 }
 
-// TestOldestInFlight has an operation on each road stay with the kernel, and sees its age.
+// TestOldestInFlight has an operation on each route stay with the kernel, and sees its age.
 func TestOldestInFlight(t *testing.T) {
 	e, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	stamp := e.stats.stamps.begin()
-	time.Sleep(2 * time.Millisecond)
-	if age := e.Stats().OldestInFlight; age < 2*time.Millisecond {
-		t.Errorf("a blocking call is %v old, want 2ms at least", age)
+	f, err := e.Open(testutil.PatternFile(t, 10))
+	if err != nil {
+		t.Fatal(err)
 	}
-	e.stats.stamps.end(stamp)
-	if age := e.Stats().OldestInFlight; age != 0 {
-		t.Errorf("OldestInFlight = %v after the end", age)
+	defer f.Close()
+	age := func(what string, old bool) {
+		t.Helper()
+		time.Sleep(2 * time.Millisecond)
+		if got := e.Stats().OldestInFlight; old && got < 2*time.Millisecond || !old && got != 0 {
+			t.Errorf("%s: the oldest operation is %v old", what, got)
+		}
 	}
-	if len(e.rings) == 0 {
+	age("nothing is under way", false)
+	for what, p := range map[string]*limit.Pool{
+		"a call on a file": f.t.dev.calls, "a call on a name": f.t.dev.lane.names, "a call on a name of no device": e.devices.nowhere,
+	} {
+		permit := p.Acquire()
+		permit.Note(clock())
+		age(what, true)
+		p.Release(&permit)
+		age("after "+what, false)
+	}
+	q := f.t.dev.queue()
+	if q == nil {
 		return
 	}
-	r := e.rings[0]
-	r.mu.Lock()
-	req := r.free[len(r.free)-1]
-	req.began = clock()
-	req.phase.Store(uint32(submitted))
-	r.mu.Unlock()
-	r.inFlight.Add(1)
-	time.Sleep(2 * time.Millisecond)
-	if age := e.Stats().OldestInFlight; age < 2*time.Millisecond {
-		t.Errorf("a request is %v old, want 2ms at least", age)
-	}
-	req.phase.Store(uint32(idle))
-	r.inFlight.Add(-1)
-}
-
-// TestStamps begins more calls than there is room for.
-func TestStamps(t *testing.T) {
-	var s stamps
-	for range 1000 {
-		s.end(s.begin())
-	}
-	if now := clock(); s.oldest(now) != now {
-		t.Error("a call that has ended is left")
-	}
-	for range 1000 {
-		s.begin()
-	}
-	if p := s.begin(); p != nil {
-		t.Error("a stamp beyond the room that there is")
-	}
-	s.end(nil)
+	req := &request{operation: operation{desc: &f.t.descriptor}, began: clock()}
+	q.mu.Lock()
+	q.slots.take(req)
+	q.mu.Unlock()
+	age("a request", true)
+	q.mu.Lock()
+	q.slots.release(req)
+	q.waiting.push(req)
+	q.mu.Unlock()
+	age("a request in line", true)
+	q.mu.Lock()
+	q.waiting.remove(req)
+	q.mu.Unlock()
+	age("after the request", false)
 }
 
 // TestFallbackLogged makes engines with and without io_uring, and counts lines.
@@ -149,9 +148,17 @@ func TestTraceRegions(t *testing.T) {
 	if err := trace.Start(&out); err != nil {
 		t.Skip(err)
 	}
-	f, err := OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDWR|testDirect, 0)
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	f, err := e.OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDWR|testDirect, 0)
 	if err == nil {
 		defer f.Close()
+		if e.Available() == nil {
+			throughRing(t, f)
+		}
 		buf := AlignedBuffer(4096, 4096)
 		for i := range 8 {
 			if _, err := f.ReadAt(buf, int64(i)*4096); err != nil {
@@ -170,7 +177,7 @@ func TestTraceRegions(t *testing.T) {
 		t.Skip(err)
 	}
 	want := []string{"ringfile.blocking"}
-	if Available() == nil {
+	if e.Available() == nil {
 		want = append(want, "ringfile.ring")
 	}
 	for _, name := range want {

@@ -14,7 +14,7 @@ import (
 
 // coldStorm reads data that is not in the page cache: each read drops its pages first.
 func coldStorm(t *testing.T, read func(rng *rand.Rand, f *ringfile.File, buf []byte, off int64) (int, error)) {
-	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, small, func(t *testing.T, e *ringfile.Engine) {
 		const size = 16 << 20
 		f, err := e.OpenFile(testutil.PatternFile(t, size), os.O_RDWR, 0)
 		if err != nil {

@@ -21,7 +21,7 @@ import (
 //
 //	RINGFILE_STRESS=5m go test -race -run Storm -timeout 1h .
 //
-// Each has a watchdog (in roads), and each checks every byte that it reads.
+// Each has a watchdog (in routes), and each checks every byte that it reads.
 
 // storm runs workers until the time is over.
 func storm(t *testing.T, workers int, work func(rng *rand.Rand, worker int)) {
@@ -98,8 +98,8 @@ func stormFiles(t *testing.T, test func(t *testing.T, e *ringfile.Engine, open f
 					return f
 				})
 			}
-			roads(t, small, run)
-			t.Run("sqpoll", func(t *testing.T) { road(t, ringfile.BackendURing, withSQPoll(small), run) })
+			routes(t, small, run)
+			t.Run("sqpoll", func(t *testing.T) { route(t, ringfile.BackendURing, withSQPoll(small), run) })
 		})
 	}
 }

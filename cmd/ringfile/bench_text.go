@@ -79,7 +79,7 @@ func (t *table) head(title, count string) {
 	}
 	t.group = title
 	t.screen.print("\n" + title + "\n" + strings.TrimRight(fmt.Sprintf(tableHead, count, "", "op/s", "MB/s",
-		"p50", "p99", "p99.9", "CPU µs", "threads", "allocs", "ratio", "roads"), " "))
+		"p50", "p99", "p99.9", "CPU µs", "threads", "allocs", "ratio", "routes"), " "))
 }
 
 func (t *table) row(count string, s *bench.Side, block int, ratio string) {
@@ -93,7 +93,7 @@ func (t *table) row(count string, s *bench.Side, block int, ratio string) {
 	}
 	line := fmt.Sprintf(tableRow, count, s.Name, bench.Count(m.OpsPerSecond()),
 		bench.Megabytes(m.OpsPerSecond()*float64(block)), bench.Duration(m.P50), bench.Duration(m.P99),
-		bench.Duration(m.P999), m.CPUMicros, m.Threads, allocs, ratio, s.Road())
+		bench.Duration(m.P999), m.CPUMicros, m.Threads, allocs, ratio, s.Route())
 	t.screen.print(strings.TrimRight(line, " \n") + "\n")
 }
 
@@ -159,7 +159,7 @@ func summary(r *bench.Report) string {
 		b.WriteString("With fewer than three repetitions these are impressions only.\n")
 	}
 	if len(doubted) > 0 {
-		fmt.Fprintf(&b, "in doubt, as the counters do not show the expected roads: %s\n", plural(int64(len(doubted)), "cell"))
+		fmt.Fprintf(&b, "in doubt, as the counters do not show the expected routes: %s\n", plural(int64(len(doubted)), "cell"))
 	}
 	return b.String()
 }

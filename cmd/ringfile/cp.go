@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/copyfile"
 )
 
 const cpUsage = `Usage: ringfile cp [flags] [--] source target
@@ -375,14 +376,22 @@ func (c *copier) file(src, dst string, unlink bool) {
 			}
 		}
 	}
-	config := ringfile.CopyConfig{Direct: c.flags.direct, Progress: func(n int64) { c.bar.bytes.Add(n) }}
-	_, err := c.engine.CopyFile(c.ctx, dst, src, config)
+	_, err := copyfile.Copy(c.ctx, dst, src, copyfile.Config{
+		Direct:   c.flags.direct,
+		Progress: func(n int64) { c.bar.bytes.Add(n) },
+		Engine:   c.engine,
+	})
+	var refused *copyfile.MetadataError
+	if err == nil || errors.As(err, &refused) {
+		c.bar.files.Add(1) // the data is there
+	}
 	switch {
 	case err == nil:
-		c.bar.files.Add(1)
+	case refused != nil:
+		c.fail("preserving permissions and times for %s: %s", quoted(dst), describe(err))
 	case c.ctx.Err() == nil:
 		c.fail("%s", explain(err, src, dst))
-	case errors.Is(err, ringfile.ErrIncomplete):
+	case errors.Is(err, copyfile.ErrIncomplete):
 		c.fail("interrupted: %s existed before and is incomplete now", quoted(dst))
 	}
 }
@@ -404,14 +413,12 @@ func explain(err error, src, dst string) string {
 		text = "cannot create regular file " + quoted(dst)
 	case path.Path == src:
 		text = "error reading " + quoted(src)
-	case path.Op == "chmod" || path.Op == "chtimes":
-		text = "preserving permissions and times for " + quoted(dst)
 	default:
 		text = "error writing " + quoted(dst)
 	}
 	text += ": " + describe(err)
-	if errors.Is(err, ringfile.ErrIncomplete) {
-		text += "; " + ringfile.ErrIncomplete.Error()
+	if errors.Is(err, copyfile.ErrIncomplete) {
+		text += "; " + copyfile.ErrIncomplete.Error()
 	}
 	return text
 }
@@ -435,7 +442,7 @@ func (c *copier) finishDirs() {
 	}
 }
 
-// summary says what was done, and on which road.
+// summary says what was done, and on which route.
 func (c *copier) summary(interrupted bool) string {
 	var b strings.Builder
 	if interrupted {
@@ -445,7 +452,7 @@ func (c *copier) summary(interrupted bool) string {
 	if n := c.failed.Load(); n > 0 {
 		fmt.Fprintf(&b, ", %d failed", n)
 	}
-	b.WriteString(ratesAndRoads(c.bar.bytes.Load(), time.Since(c.bar.start), c.engine))
+	b.WriteString(ratesAndRoutes(c.bar.bytes.Load(), time.Since(c.bar.start), c.engine))
 	b.WriteByte(')')
 	return b.String()
 }

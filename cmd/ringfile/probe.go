@@ -17,7 +17,7 @@ const probeUsage = `Usage: ringfile probe [flags] [--] [path]
 
 Say whether io_uring is usable here and, if not, why and what to do; the kernel,
 its limits, features and operations; and, for a path, what its file system can
-do and which road ringfile takes there for each operation.
+do and which route ringfile takes there for each operation.
 
 A directory is tested on a temporary file in it, which is removed. A file is
 only ever read.
@@ -105,14 +105,14 @@ type pathReport struct {
 	Note       string     `json:"note"`      // why less was tested, usually empty
 	FileSystem fileSystem `json:"file_system"`
 
-	NowaitRead        ability    `json:"nowait_read"`
-	NowaitWrite       ability    `json:"nowait_buffered_write"`
-	DirectRead        ability    `json:"direct_read"`
-	DirectWrite       ability    `json:"direct_write"`
-	NowaitDirectRead  ability    `json:"nowait_direct_read"`
-	NowaitDirectWrite ability    `json:"nowait_direct_write"`
-	Align             *alignment `json:"direct_alignment"` // null if not known
-	Roads             []roadUsed `json:"roads"`
+	NowaitRead        ability     `json:"nowait_read"`
+	NowaitWrite       ability     `json:"nowait_buffered_write"`
+	DirectRead        ability     `json:"direct_read"`
+	DirectWrite       ability     `json:"direct_write"`
+	NowaitDirectRead  ability     `json:"nowait_direct_read"`
+	NowaitDirectWrite ability     `json:"nowait_direct_write"`
+	Align             *alignment  `json:"direct_alignment"` // null if not known
+	Routes            []routeUsed `json:"routes"`
 }
 
 // fileSystem is where a path lies.
@@ -138,10 +138,10 @@ type alignment struct {
 	Reported bool `json:"reported"` // by the kernel, not assumed
 }
 
-// roadUsed is the road that an operation took when it was tried.
-type roadUsed struct {
+// routeUsed is the route that an operation took when it was tried.
+type routeUsed struct {
 	Operation string `json:"operation"`
-	Road      string `json:"road"`  // cached, ring, blocking, or several of them with a +
+	Route     string `json:"route"` // cached, ring, blocking, or several of them with a +
 	Error     string `json:"error"` // why it did not work, usually empty
 }
 
@@ -224,7 +224,7 @@ func (r *report) engine(path string) {
 		if engine, err = ringfile.New(ringfile.Config{}); err != nil {
 			r.Backend.Error = err.Error()
 			if path != "" {
-				r.Path = &pathReport{Path: path, TestedOn: "nothing", Note: err.Error(), Roads: []roadUsed{}}
+				r.Path = &pathReport{Path: path, TestedOn: "nothing", Note: err.Error(), Routes: []routeUsed{}}
 			}
 			return
 		}
@@ -414,16 +414,16 @@ func (r *pathReport) text(p *page) {
 		direct += fmt.Sprintf("; alignment %d bytes of memory, %d of offset and length (%s)", a.Memory, a.Offset, how)
 	}
 	p.row("O_DIRECT", direct)
-	for i, road := range r.Roads {
+	for i, route := range r.Routes {
 		label := ""
 		if i == 0 {
-			label = "roads"
+			label = "routes"
 		}
-		text := road.Road
-		if road.Error != "" {
-			text = "fails: " + road.Error
+		text := route.Route
+		if route.Error != "" {
+			text = "fails: " + route.Error
 		}
-		p.row(label, fmt.Sprintf("%-24s %s", strings.ReplaceAll(road.Operation, "_", " "), text))
+		p.row(label, fmt.Sprintf("%-24s %s", strings.ReplaceAll(route.Operation, "_", " "), text))
 	}
 }
 

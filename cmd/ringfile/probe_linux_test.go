@@ -32,9 +32,9 @@ func TestProbeRefused(t *testing.T) {
 			if r.Backend.Name != "blocking" {
 				t.Errorf("backend: got %+v", r.Backend)
 			}
-			for _, road := range r.Path.Roads {
-				if road.Road != "blocking" {
-					t.Errorf("%s: got %q, want blocking", road.Operation, road.Road)
+			for _, route := range r.Path.Routes {
+				if route.Route != "blocking" {
+					t.Errorf("%s: got %q, want blocking", route.Operation, route.Route)
 				}
 			}
 			text := runChild(t, child(t, c.how, "probe"))

@@ -13,5 +13,5 @@ func probeSystem() (release string, system *systemReport) { return "", nil }
 func probeRing() *ringReport { return nil }
 
 func probePath(_ *ringfile.Engine, path string) *pathReport {
-	return &pathReport{Path: path, Kind: "path", TestedOn: "nothing", Note: "paths are probed on Linux only", Roads: []roadUsed{}}
+	return &pathReport{Path: path, Kind: "path", TestedOn: "nothing", Note: "paths are probed on Linux only", Routes: []routeUsed{}}
 }

@@ -27,7 +27,7 @@ func probePath(e *ringfile.Engine, path string) *pathReport {
 		NowaitRead: untested, NowaitWrite: untested,
 		DirectRead: untested, DirectWrite: untested,
 		NowaitDirectRead: untested, NowaitDirectWrite: untested,
-		Roads: []roadUsed{},
+		Routes: []routeUsed{},
 	}
 	st, err := os.Stat(path)
 	switch {
@@ -91,9 +91,9 @@ func (r *pathReport) test(e *ringfile.Engine, name string, write bool) {
 	buf := ringfile.AlignedBuffer(size, max(4096, align.Memory))
 
 	f.ReadAt(buf, 0) // into the page cache
-	r.NowaitRead = nowait(f, sysio.PreadNowait, buf)
+	r.NowaitRead = nowait(f, sysio.Handle.PreadNowait, buf)
 	if write {
-		r.NowaitWrite = nowait(f, sysio.PwriteNowait, buf)
+		r.NowaitWrite = nowait(f, sysio.Handle.PwriteNowait, buf)
 	}
 	r.try(e, "cached_read", nil, func() error { return readAll(f, buf) })
 	if write {
@@ -112,12 +112,12 @@ func (r *pathReport) test(e *ringfile.Engine, name string, write bool) {
 	}
 	defer d.Close()
 	r.DirectRead = abilityOf(readAll(d, buf))
-	r.NowaitDirectRead = nowait(d, sysio.PreadNowait, buf)
+	r.NowaitDirectRead = nowait(d, sysio.Handle.PreadNowait, buf)
 	r.try(e, "direct_read", nil, func() error { return readAll(d, buf) })
 	if write {
 		writeDirect := func() error { _, err := d.WriteAt(buf, 0); return err }
 		r.DirectWrite = abilityOf(writeDirect())
-		r.NowaitDirectWrite = nowait(d, sysio.PwriteNowait, buf)
+		r.NowaitDirectWrite = nowait(d, sysio.Handle.PwriteNowait, buf)
 		r.try(e, "direct_write", nil, writeDirect)
 	}
 }
@@ -137,28 +137,28 @@ func (r *pathReport) buffered(e *ringfile.Engine, f *ringfile.File, buf []byte) 
 	r.try(e, "prefetch", drop, func() error { return f.Prefetch(0, probeSize) })
 }
 
-// try carries an operation out twice and notes which road it took the second time, when the engine
+// try carries an operation out twice and notes which route it took the second time, when the engine
 // knows the file system.
 func (r *pathReport) try(e *ringfile.Engine, operation string, before func(), op func() error) {
-	var used roadUsed
+	var used routeUsed
 	for range 2 {
 		if before != nil {
 			before()
 		}
 		was := e.Stats()
 		err := op()
-		used = roadUsed{Operation: operation, Road: roadBetween(was, e.Stats())}
+		used = routeUsed{Operation: operation, Route: routeBetween(was, e.Stats())}
 		if err != nil {
 			used.Error = describe(err)
 		}
 	}
-	r.Roads = append(r.Roads, used)
+	r.Routes = append(r.Routes, used)
 }
 
-// roadBetween names the roads that were taken between two readings of the statistics.
-func roadBetween(was, is ringfile.Stats) string {
-	var roads []string
-	for _, road := range []struct {
+// routeBetween names the routes that were taken between two readings of the statistics.
+func routeBetween(was, is ringfile.Stats) string {
+	var routes []string
+	for _, route := range []struct {
 		name string
 		n    uint64
 	}{
@@ -166,11 +166,11 @@ func roadBetween(was, is ringfile.Stats) string {
 		{"ring", is.Ring - was.Ring},
 		{"blocking", is.Blocking - was.Blocking},
 	} {
-		if road.n > 0 {
-			roads = append(roads, road.name)
+		if route.n > 0 {
+			routes = append(routes, route.name)
 		}
 	}
-	return strings.Join(roads, "+")
+	return strings.Join(routes, "+")
 }
 
 // readAll reads the front of the file; that it is shorter than buf is fine.
@@ -183,8 +183,8 @@ func readAll(f *ringfile.File, buf []byte) error {
 }
 
 // nowait tries a transfer with RWF_NOWAIT. EAGAIN means that the flag is known.
-func nowait(f *ringfile.File, call func(fd int, p []byte, off int64) (int, syscall.Errno), buf []byte) ability {
-	_, errno := call(int(f.Fd()), buf, 0)
+func nowait(f *ringfile.File, call func(h sysio.Handle, p []byte, off int64) (int, syscall.Errno), buf []byte) ability {
+	_, errno := call(sysio.Handle{FD: int(f.Fd())}, buf, 0)
 	if errno == 0 {
 		return abilityOf(nil)
 	}

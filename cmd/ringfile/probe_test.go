@@ -109,12 +109,12 @@ func TestProbeDirectory(t *testing.T) {
 	if r.Path.Kind != "directory" || r.Path.TestedOn != "temporary file" || r.Path.FileSystem.Type == "unknown" || r.Path.FileSystem.MountPoint == "" {
 		t.Errorf("got %+v", r.Path)
 	}
-	if len(r.Path.Roads) < 7 {
-		t.Errorf("roads: got %v", r.Path.Roads)
+	if len(r.Path.Routes) < 7 {
+		t.Errorf("routes: got %v", r.Path.Routes)
 	}
-	for _, road := range r.Path.Roads {
-		if road.Road == "" && road.Error == "" {
-			t.Errorf("%s took no road", road.Operation)
+	for _, route := range r.Path.Routes {
+		if route.Route == "" && route.Error == "" {
+			t.Errorf("%s took no route", route.Operation)
 		}
 	}
 	for name, a := range map[string]ability{"nowait read": r.Path.NowaitRead, "nowait write": r.Path.NowaitWrite,
@@ -153,9 +153,9 @@ func TestProbeFile(t *testing.T) {
 		if r.Path.Kind != "file" || r.Path.NowaitRead.Able == nil || r.Path.NowaitWrite.Able != nil || r.Path.DirectWrite.Able != nil {
 			t.Errorf("%d bytes: got %+v", size, r.Path)
 		}
-		for _, road := range r.Path.Roads {
-			if !strings.HasSuffix(road.Operation, "_read") {
-				t.Errorf("%d bytes: %s was tried", size, road.Operation)
+		for _, route := range r.Path.Routes {
+			if !strings.HasSuffix(route.Operation, "_read") {
+				t.Errorf("%d bytes: %s was tried", size, route.Operation)
 			}
 		}
 	}

@@ -31,7 +31,7 @@ is read whatever it is, and symbolic links are followed, as sha256sum does.
 FIFOs and the like are read one after the other.
 
 A file that cannot be read is reported, and the others go on. A summary on
-stderr says how much was read, how fast, and on which road: from the page cache
+stderr says how much was read, how fast, and on which route: from the page cache
 (cached), through io_uring (ring), or by blocking calls (blocking).
 
 Flags come before the arguments:
@@ -319,7 +319,7 @@ func (s *summer) next(ctx context.Context) (_ *item, complete bool) {
 	}
 }
 
-// summary says what was done, and on which road.
+// summary says what was done, and on which route.
 func (s *summer) summary(interrupted bool, elapsed time.Duration) string {
 	var b strings.Builder
 	if interrupted {
@@ -333,7 +333,7 @@ func (s *summer) summary(interrupted bool, elapsed time.Duration) string {
 	if n := s.skipped.Load(); n > 0 {
 		fmt.Fprintf(&b, ", %d skipped", n)
 	}
-	b.WriteString(ratesAndRoads(bytes, elapsed, s.engine))
+	b.WriteString(ratesAndRoutes(bytes, elapsed, s.engine))
 	if s.flags.direct {
 		fmt.Fprintf(&b, "; O_DIRECT for %s", plural(s.direct.Load(), "file"))
 	}
@@ -341,9 +341,9 @@ func (s *summer) summary(interrupted bool, elapsed time.Duration) string {
 	return b.String()
 }
 
-// ratesAndRoads says how many bytes were moved in which time, and on which road. The parenthesis
+// ratesAndRoutes says how many bytes were moved in which time, and on which route. The parenthesis
 // stays open for more.
-func ratesAndRoads(bytes int64, elapsed time.Duration, e *ringfile.Engine) string {
+func ratesAndRoutes(bytes int64, elapsed time.Duration, e *ringfile.Engine) string {
 	rate := float64(bytes) / max(elapsed.Seconds(), 1e-9) / 1e9
 	s := e.Stats()
 	return fmt.Sprintf(", %s in %.2f s, %.2f GB/s, %s (cached %d, ring %d, blocking %d", byteCount(bytes),

@@ -119,7 +119,7 @@ func TestSumDirect(t *testing.T) {
 		t.Errorf("notes about /proc: got %d, want 1: %q", n, got.stderr)
 	}
 	if ringfile.Available() == nil && !strings.Contains(got.stderr, "uring (cached 0, ring ") {
-		t.Logf("the road was: %s", got.stderr) // a file system without NOWAIT
+		t.Logf("the route was: %s", got.stderr) // a file system without NOWAIT
 	}
 }
 
@@ -178,11 +178,11 @@ func asNobody(t *testing.T, cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }
 
-// TestSumRoads runs the program with io_uring, without it by choice, and where it is refused.
-func TestSumRoads(t *testing.T) {
+// TestSumRoutes runs the program with io_uring, without it by choice, and where it is refused.
+func TestSumRoutes(t *testing.T) {
 	dir := makeTree(t)
 	lines := want(t, dir)
-	for _, c := range []struct{ name, how, backend, road string }{
+	for _, c := range []struct{ name, how, backend, route string }{
 		{"auto", "", "auto", ""},
 		{"blocking", "", "blocking", ", blocking (cached 0, ring 0, "},
 		{"seccomp EPERM", "setup EPERM", "auto", ", blocking (cached 0, ring 0, "},
@@ -194,8 +194,8 @@ func TestSumRoads(t *testing.T) {
 			cmd.Env = append(cmd.Env, "RINGFILE_BACKEND="+c.backend)
 			got := runChild(t, cmd)
 			sameLines(t, got.stdout, lines)
-			if got.status != 0 || !summaryLine.MatchString(got.stderr) || !strings.Contains(got.stderr, c.road) {
-				t.Errorf("status %d, stderr %q, want %q", got.status, got.stderr, c.road)
+			if got.status != 0 || !summaryLine.MatchString(got.stderr) || !strings.Contains(got.stderr, c.route) {
+				t.Errorf("status %d, stderr %q, want %q", got.status, got.stderr, c.route)
 			}
 		})
 	}

@@ -84,12 +84,12 @@ type Sample struct {
 	AllocsPerOp float64       `json:"allocs_per_op"`
 	Threads     int           `json:"threads"` // most threads of the process at a time, kernel workers among them
 	Workers     int           `json:"workers"` // kernel workers (io-wq) among them
-	Roads       Roads         `json:"roads"`
+	Routes      Routes        `json:"routes"`
 	InCache     float64       `json:"in_cache"` // share of the data in the page cache before the piece; -1 if not known
 }
 
-// Roads proves which way operations went.
-type Roads struct {
+// Routes proves which way operations went.
+type Routes struct {
 	Cached   uint64 `json:"cached"`
 	Ring     uint64 `json:"ring"`
 	Blocking uint64 `json:"blocking"`

@@ -52,7 +52,7 @@ func TestServePieces(t *testing.T) {
 	}
 	for range 2 {
 		a := ask(childPiece{Time: 2 * time.Millisecond})
-		if a.err() != nil || a.Sample.Ops == 0 || a.Sample.Roads == (Roads{}) {
+		if a.err() != nil || a.Sample.Ops == 0 || a.Sample.Routes == (Routes{}) {
 			t.Errorf("got %+v", a)
 		}
 	}

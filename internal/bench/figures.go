@@ -59,7 +59,7 @@ func ratioMap(volume, where string, results []*Result) *Map {
 	m := &Map{
 		File:        volume + "-ratio",
 		Title:       "Throughput of ringfile, os.File = 1, on " + volume,
-		Subtitle:    where + "; median of the ratios of neighbouring pieces; † one of them could not, ? roads in doubt",
+		Subtitle:    where + "; median of the ratios of neighbouring pieces; † one of them could not, ? routes in doubt",
 		ColumnLabel: "goroutines",
 	}
 	goroutines := unique(results, func(r *Result) int { return r.Cell.Goroutines })

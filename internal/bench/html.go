@@ -75,18 +75,18 @@ code{background:#f5f7fa;padding:1px 4px}
 <p><b>Equal, or within what varies: {{len .Equal}}.</b></p>
 <p><b>Faster: {{len .Faster}}.</b> {{range $i, $r := .Faster}}{{if $i}}; {{end}}{{$r.Volume}} {{$r.Cell.Title}}, {{$r.Cell.Mode.Title}}, {{$r.Cell.Goroutines}} goroutines ({{f "%.2f" $r.Ratio}}){{end}}</p>
 {{if .Failed}}<p class="note"><b>One of the two could not: {{len .Failed}}.</b> {{range $i, $r := .Failed}}{{if $i}}; {{end}}{{$r.Volume}} {{$r.Name}}: {{if $r.OS.Error}}os.File: {{$r.OS.Error}} {{end}}{{if $r.Ring.Error}}ringfile: {{$r.Ring.Error}}{{end}}{{end}}</p>{{end}}
-{{if .Doubted}}<p class="note"><b>The roads are not the expected ones in {{len .Doubted}} cells</b>; see the table.</p>{{end}}
+{{if .Doubted}}<p class="note"><b>The routes are not the expected ones in {{len .Doubted}} cells</b>; see the table.</p>{{end}}
 {{end}}
 {{range .Images}}{{if .Main}}{{.SVG}}{{else}}<details><summary>{{.Title}}</summary>{{.SVG}}</details>{{end}}
 {{end}}
 {{if .Fio}}<h2>fio</h2><table>
-<tr><th class="l">volume</th><th class="l">work</th><th>depth</th><th class="l">contestant</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU µs/op</th><th>threads</th><th class="l">roads</th></tr>
-{{range $r := .Fio}}{{range $s := fiosides $r}}<tr><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td>{{$r.Depth}}</td><td class="l">{{$s.Name}}</td>{{if $s.Error}}<td colspan="8" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{f "%.1f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td class="l">{{$s.Road}}</td>{{end}}</tr>
+<tr><th class="l">volume</th><th class="l">work</th><th>depth</th><th class="l">contestant</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU µs/op</th><th>threads</th><th class="l">routes</th></tr>
+{{range $r := .Fio}}{{range $s := fiosides $r}}<tr><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td>{{$r.Depth}}</td><td class="l">{{$s.Name}}</td>{{if $s.Error}}<td colspan="8" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{f "%.1f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td class="l">{{$s.Route}}</td>{{end}}</tr>
 {{end}}{{end}}</table>{{end}}
 {{if .Results}}<h2>All numbers</h2>
 <table>
-<tr><th class="l">volume</th><th class="l">work</th><th class="l">mode</th><th>goroutines</th><th class="l">with</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU µs/op</th><th>threads</th><th>io-wq</th><th>allocs/op</th><th class="l">roads</th><th>ratio</th></tr>
-{{range .Results}}{{$r := ptr .}}{{if not $r.Skipped}}{{range $i, $s := sides $r}}<tr class="{{$r.Verdict}}"><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td class="l">{{$r.Cell.Mode.Title}}</td><td>{{$r.Cell.Goroutines}}</td><td class="l">{{$s.Name}}</td>{{if $s.Error}}<td colspan="10" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Cell.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{f "%.2f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td>{{$s.Median.Workers}}</td><td>{{f "%.2f" $s.Median.AllocsPerOp}}</td><td class="l">{{$s.Road}}</td>{{end}}<td class="r">{{if and $i $r.Ratio}}{{f "%.2f" $r.Ratio}}{{end}}</td></tr>
+<tr><th class="l">volume</th><th class="l">work</th><th class="l">mode</th><th>goroutines</th><th class="l">with</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU µs/op</th><th>threads</th><th>io-wq</th><th>allocs/op</th><th class="l">routes</th><th>ratio</th></tr>
+{{range .Results}}{{$r := ptr .}}{{if not $r.Skipped}}{{range $i, $s := sides $r}}<tr class="{{$r.Verdict}}"><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td class="l">{{$r.Cell.Mode.Title}}</td><td>{{$r.Cell.Goroutines}}</td><td class="l">{{$s.Name}}</td>{{if $s.Error}}<td colspan="10" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Cell.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{f "%.2f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td>{{$s.Median.Workers}}</td><td>{{f "%.2f" $s.Median.AllocsPerOp}}</td><td class="l">{{$s.Route}}</td>{{end}}<td class="r">{{if and $i $r.Ratio}}{{f "%.2f" $r.Ratio}}{{end}}</td></tr>
 {{end}}{{range $r.Doubts}}<tr><td colspan="16" class="l note">{{.}}</td></tr>{{end}}{{end}}{{end}}</table>
 <h2>Not measured</h2>
 <p>{{.Skipped}} cells were skipped here:</p><ul>
@@ -100,6 +100,6 @@ code{background:#f5f7fa;padding:1px 4px}
 <li>Threads are the peak of the process, kernel workers and the runtime's own included. With 10,000 goroutines the limit of 10,000 threads, at which a Go program ends itself, was raised to 20,000.</li>
 <li>In page cache: 128 MiB of the file, read before. Cold: evicted before each piece of each side, with the clock stopped; no block is read twice in a piece, which ends early when all have been. Where the kernel tells (cachestat, Linux 6.5), that was checked, too.</li>
 <li>What has been written is synced before the next piece, with the clock stopped.</li>
-<li>Roads: ring = handed to the kernel through io_uring, cache = served by preadv2(RWF_NOWAIT), blocking = an ordinary system call. An operation that continues on another road counts on each.</li>
+<li>Routes: ring = handed to the kernel through io_uring, cache = served by preadv2(RWF_NOWAIT), blocking = an ordinary system call. An operation that continues on another route counts on each.</li>
 </ul></body></html>
 `))

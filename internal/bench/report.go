@@ -57,7 +57,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 var csvHeader = []string{"volume", "op", "mode", "block", "goroutines", "compute_us", "contestant",
 	"ops_per_s", "mb_per_s", "p50_us", "p99_us", "p999_us", "cpu_us_per_op", "threads", "workers",
-	"allocs_per_op", "road_cached", "road_ring", "road_blocking", "ops", "ratio", "verdict", "note"}
+	"allocs_per_op", "route_cached", "route_ring", "route_blocking", "ops", "ratio", "verdict", "note"}
 
 // WriteCSV writes the medians, a line for each cell and contestant.
 func (r *Report) WriteCSV(w io.Writer) error {
@@ -76,8 +76,8 @@ func (r *Report) WriteCSV(w io.Writer) error {
 		} else {
 			row = append(row, num(m.OpsPerSecond()), num(m.OpsPerSecond()*float64(block)/1e6),
 				us(m.P50), us(m.P99), us(m.P999), num(m.CPUMicros), strconv.Itoa(m.Threads),
-				strconv.Itoa(m.Workers), num(m.AllocsPerOp), fmt.Sprint(m.Roads.Cached),
-				fmt.Sprint(m.Roads.Ring), fmt.Sprint(m.Roads.Blocking), strconv.Itoa(s.Ops))
+				strconv.Itoa(m.Workers), num(m.AllocsPerOp), fmt.Sprint(m.Routes.Cached),
+				fmt.Sprint(m.Routes.Ring), fmt.Sprint(m.Routes.Blocking), strconv.Itoa(s.Ops))
 		}
 		out.Write(append(row, ratio, verdict, note))
 	}
@@ -150,8 +150,8 @@ func Megabytes(n float64) string {
 	return fmt.Sprintf("%.0f", n/1e6)
 }
 
-// Road says in short which way the operations of a side went.
-func (s *Side) Road() string {
+// Route says in short which way the operations of a side went.
+func (s *Side) Route() string {
 	cached, ring, blocking := s.Share()
 	text := ""
 	add := func(name string, percent float64) {

@@ -21,7 +21,7 @@ func fakeReport() *Report {
 		s := Side{Name: name}
 		for i := range 3 {
 			s.Samples = append(s.Samples, Sample{Ops: rate + i, Seconds: 0.5, P50: 70_000, P99: 1_000_000, P999: 2e9,
-				CPUMicros: 12.5, Threads: 9, InCache: -1, Roads: Roads{Ring: uint64(rate + i)}})
+				CPUMicros: 12.5, Threads: 9, InCache: -1, Routes: Routes{Ring: uint64(rate + i)}})
 		}
 		s.summarize()
 		return s

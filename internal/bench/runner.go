@@ -26,7 +26,7 @@ type Runner struct {
 // Side is what one contestant did in a cell.
 type Side struct {
 	Name    string   `json:"name"`
-	Median  Sample   `json:"median"` // each number the median of the samples', but for the peaks of threads and the sums of roads
+	Median  Sample   `json:"median"` // each number the median of the samples', but for the peaks of threads and the sums of routes
 	Samples []Sample `json:"samples"`
 	Ops     int      `json:"ops"` // in all samples
 	Error   string   `json:"error,omitempty"`
@@ -208,19 +208,19 @@ func (s *Side) summarize() {
 	s.Ops = 0
 	for _, x := range s.Samples {
 		m.Threads, m.Workers = max(m.Threads, x.Threads), max(m.Workers, x.Workers)
-		m.Roads = m.Roads.Plus(x.Roads)
+		m.Routes = m.Routes.Plus(x.Routes)
 		s.Ops += x.Ops
 	}
 	s.Median = m
 }
 
-// Share returns the share of each road in percent of the operations of the side.
+// Share returns the share of each route in percent of the operations of the side.
 func (s *Side) Share() (cached, ring, blocking float64) {
 	if s.Ops == 0 {
 		return 0, 0, 0
 	}
 	f := 100 / float64(s.Ops)
-	r := s.Median.Roads
+	r := s.Median.Routes
 	return f * float64(r.Cached), f * float64(r.Ring), f * float64(r.Blocking)
 }
 
@@ -244,9 +244,9 @@ func (res *Result) doubts(on storage) (d []string) {
 		return d
 	}
 	cached, ring, blocking := res.Ring.Share()
-	expect := func(road string, got, want float64) {
+	expect := func(route string, got, want float64) {
 		if got < want {
-			d = append(d, fmt.Sprintf("roads: %.0f %% of the operations by %s, at least %.0f %% expected", got, road, want))
+			d = append(d, fmt.Sprintf("routes: %.0f %% of the operations by %s, at least %.0f %% expected", got, route, want))
 		}
 	}
 	switch {

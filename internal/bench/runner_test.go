@@ -65,7 +65,7 @@ func (f *fakePiecer) Piece(Limit) (Sample, error) {
 		return Sample{}, f.err
 	}
 	s := Sample{Ops: f.rates[f.n], Seconds: 1, P99: time.Duration(f.rates[f.n]), Threads: f.n, InCache: -1,
-		Roads: Roads{Ring: uint64(f.rates[f.n])}}
+		Routes: Routes{Ring: uint64(f.rates[f.n])}}
 	f.n++
 	return s, nil
 }
@@ -110,9 +110,9 @@ func TestRunnerInterleaves(t *testing.T) {
 	if want := []float64{2, 1, 3}; !slices.Equal(res.Ratios, want) || res.Ratio != 2 {
 		t.Errorf("ratios: got %v with median %v, want %v", res.Ratios, res.Ratio, want)
 	}
-	// The median of the rates, the sum of the roads, the peak of the threads; no warming up.
+	// The median of the rates, the sum of the routes, the peak of the threads; no warming up.
 	m := res.OS.Median
-	if m.OpsPerSecond() != 100 || m.Threads != 3 || m.Roads.Ring != 400 || res.OS.Ops != 400 || m.P99 != 100 {
+	if m.OpsPerSecond() != 100 || m.Threads != 3 || m.Routes.Ring != 400 || res.OS.Ops != 400 || m.P99 != 100 {
 		t.Errorf("os.File: got %+v", m)
 	}
 	if res.Verdict != Equal {
@@ -161,37 +161,37 @@ func TestDoubts(t *testing.T) {
 		op      Op
 		mode    Mode
 		on      storage
-		roads   Roads
+		routes  Routes
 		inCache float64
 		want    string // in the only doubt; empty if there is none
 	}{
-		{"direct by ring", RandRead, Direct, device, Roads{Ring: 100}, 0, ""},
-		{"direct by blocking calls", RandRead, Direct, device, Roads{Blocking: 100}, 0, "by ring"},
-		{"cached", RandRead, Cached, device, Roads{Cached: 100}, 1, ""},
-		{"cached, but waiting", RandRead, Cached, device, Roads{Cached: 50, Ring: 50}, 1, "by cache"},
-		{"cached, but not there", RandRead, Cached, device, Roads{Cached: 100}, 0.5, "only 50 %"},
-		{"cold", RandRead, Cold, device, Roads{Ring: 100}, 0, ""},
-		{"cold, but not evicted", RandRead, Cold, device, Roads{Ring: 100}, 0.05, "5 % of the data"},
-		{"not known", RandRead, Cold, device, Roads{Ring: 100}, -1, ""},
-		{"in memory", RandRead, Cached, memory, Roads{Blocking: 100}, 1, ""},
-		{"in memory, small", RandRead, Cached, memory, Roads{Cached: 100}, 1, ""},
-		{"in memory, by ring", RandRead, Cached, memory, Roads{Ring: 100}, 1, "cache or blocking call"},
-		{"direct write", RandWrite, Direct, device, Roads{Blocking: 100}, 0, ""},
-		{"direct write, copied", RandWrite, Direct, copyOnWrite, Roads{Blocking: 100}, 0, ""},
-		{"direct write, copied, by ring", RandWrite, Direct, copyOnWrite, Roads{Ring: 100}, 0, "by blocking call"},
-		{"direct mix, copied", Mix, Direct, copyOnWrite, Roads{Ring: 75, Blocking: 25}, 0, ""},
-		{"buffered write", RandWrite, Cached, device, Roads{Blocking: 100}, 1, ""},
-		{"append", Append, Cached, device, Roads{Blocking: 200}, -1, ""},
-		{"append, direct", Append, Direct, device, Roads{Ring: 100, Blocking: 100}, -1, ""},
-		{"mix", Mix, Cached, device, Roads{Cached: 75, Blocking: 25}, 1, ""},
-		{"mix behind locks", Mix, Cached, device, Roads{Cached: 50, Ring: 25, Blocking: 25}, 1, ""},
-		{"mix, all blocking", Mix, Cached, device, Roads{Blocking: 100}, 1, "by cache or ring"},
-		{"cold in sequence", SeqRead, Cold, device, Roads{Cached: 70, Ring: 30}, 0, ""},
-		{"cold in sequence, blocking", SeqRead, Cold, device, Roads{Blocking: 100}, 0, "by cache or ring"},
+		{"direct by ring", RandRead, Direct, device, Routes{Ring: 100}, 0, ""},
+		{"direct by blocking calls", RandRead, Direct, device, Routes{Blocking: 100}, 0, "by ring"},
+		{"cached", RandRead, Cached, device, Routes{Cached: 100}, 1, ""},
+		{"cached, but waiting", RandRead, Cached, device, Routes{Cached: 50, Ring: 50}, 1, "by cache"},
+		{"cached, but not there", RandRead, Cached, device, Routes{Cached: 100}, 0.5, "only 50 %"},
+		{"cold", RandRead, Cold, device, Routes{Ring: 100}, 0, ""},
+		{"cold, but not evicted", RandRead, Cold, device, Routes{Ring: 100}, 0.05, "5 % of the data"},
+		{"not known", RandRead, Cold, device, Routes{Ring: 100}, -1, ""},
+		{"in memory", RandRead, Cached, memory, Routes{Blocking: 100}, 1, ""},
+		{"in memory, small", RandRead, Cached, memory, Routes{Cached: 100}, 1, ""},
+		{"in memory, by ring", RandRead, Cached, memory, Routes{Ring: 100}, 1, "cache or blocking call"},
+		{"direct write", RandWrite, Direct, device, Routes{Blocking: 100}, 0, ""},
+		{"direct write, copied", RandWrite, Direct, copyOnWrite, Routes{Blocking: 100}, 0, ""},
+		{"direct write, copied, by ring", RandWrite, Direct, copyOnWrite, Routes{Ring: 100}, 0, "by blocking call"},
+		{"direct mix, copied", Mix, Direct, copyOnWrite, Routes{Ring: 75, Blocking: 25}, 0, ""},
+		{"buffered write", RandWrite, Cached, device, Routes{Blocking: 100}, 1, ""},
+		{"append", Append, Cached, device, Routes{Blocking: 200}, -1, ""},
+		{"append, direct", Append, Direct, device, Routes{Ring: 100, Blocking: 100}, -1, ""},
+		{"mix", Mix, Cached, device, Routes{Cached: 75, Blocking: 25}, 1, ""},
+		{"mix behind locks", Mix, Cached, device, Routes{Cached: 50, Ring: 25, Blocking: 25}, 1, ""},
+		{"mix, all blocking", Mix, Cached, device, Routes{Blocking: 100}, 1, "by cache or ring"},
+		{"cold in sequence", SeqRead, Cold, device, Routes{Cached: 70, Ring: 30}, 0, ""},
+		{"cold in sequence, blocking", SeqRead, Cold, device, Routes{Blocking: 100}, 0, "by cache or ring"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res := Result{Cell: Cell{c.op, c.mode, 4096, 1, 0}, Ring: Side{Name: NameRing,
-				Samples: []Sample{{Ops: 100, Seconds: 1, Roads: c.roads, InCache: c.inCache}}}}
+				Samples: []Sample{{Ops: 100, Seconds: 1, Routes: c.routes, InCache: c.inCache}}}}
 			res.judge(c.on)
 			switch {
 			case c.want == "" && len(res.Doubts) > 0:
@@ -228,9 +228,9 @@ func TestCells(t *testing.T) {
 				if s.Ops < 1 || s.Seconds <= 0 || s.P50 > s.P99 || s.P99 > s.P999 || math.IsNaN(s.CPUMicros) {
 					t.Errorf("got %+v", s)
 				}
-				roads := s.Roads.Cached + s.Roads.Ring + s.Roads.Blocking
-				if useRing && roads < uint64(s.Ops) || !useRing && roads > 0 {
-					t.Errorf("%d operations, roads %+v", s.Ops, s.Roads)
+				routes := s.Routes.Cached + s.Routes.Ring + s.Routes.Blocking
+				if useRing && routes < uint64(s.Ops) || !useRing && routes > 0 {
+					t.Errorf("%d operations, routes %+v", s.Ops, s.Routes)
 				}
 			})
 		}

@@ -370,7 +370,7 @@ func (s *Session) measure(l Limit) (Sample, error) {
 	ready.Wait()
 	runtime.GC()
 	threads := watchThreads()
-	roads := s.b.roads()
+	routes := s.b.routes()
 	var mem0, mem1 runtime.MemStats
 	runtime.ReadMemStats(&mem0)
 	call(l.Started)
@@ -382,7 +382,7 @@ func (s *Session) measure(l Limit) (Sample, error) {
 	took, cpu := time.Since(p.began), cputime.Process()-cpu0
 	call(l.Done)
 	runtime.ReadMemStats(&mem1)
-	sample := Sample{Seconds: took.Seconds(), Roads: s.b.roads().minus(roads)}
+	sample := Sample{Seconds: took.Seconds(), Routes: s.b.routes().minus(routes)}
 	sample.Threads, sample.Workers = threads()
 	if err := p.failed.Load(); err != nil {
 		return sample, refusal(s.cell, *err)
@@ -422,21 +422,21 @@ func call(f func()) {
 	}
 }
 
-func (b *Bench) roads() Roads {
+func (b *Bench) routes() Routes {
 	if b.Engine == nil {
-		return Roads{}
+		return Routes{}
 	}
 	st := b.Engine.Stats()
-	return Roads{st.Cached, st.Ring, st.Blocking}
+	return Routes{st.Cached, st.Ring, st.Blocking}
 }
 
-func (r Roads) minus(o Roads) Roads {
-	return Roads{r.Cached - o.Cached, r.Ring - o.Ring, r.Blocking - o.Blocking}
+func (r Routes) minus(o Routes) Routes {
+	return Routes{r.Cached - o.Cached, r.Ring - o.Ring, r.Blocking - o.Blocking}
 }
 
 // Plus returns the sum of both.
-func (r Roads) Plus(o Roads) Roads {
-	return Roads{r.Cached + o.Cached, r.Ring + o.Ring, r.Blocking + o.Blocking}
+func (r Routes) Plus(o Routes) Routes {
+	return Routes{r.Cached + o.Cached, r.Ring + o.Ring, r.Blocking + o.Blocking}
 }
 
 // spin computes something for n rounds. It is a fixed amount of work, not of time: a thread that

@@ -2,7 +2,7 @@
 
 // Package fsx exercises one file with random operations of ringfile, and compares every answer with
 // a model in memory and with a mapping of the file: the idea of xfstests' fsx, for the methods of
-// ringfile.File on each of its roads.
+// ringfile.File on each of its routes.
 //
 // [Run] makes one operation after the other, so that a seed reproduces a run, as far as the outcome
 // of calls that are cancelled does not matter (what they leave is looked at and adopted).

@@ -15,8 +15,8 @@ import (
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
-// roads runs test with an engine of each backend that there is.
-func roads(t *testing.T, test func(t *testing.T, e *ringfile.Engine)) {
+// routes runs test with an engine of each backend that there is.
+func routes(t *testing.T, test func(t *testing.T, e *ringfile.Engine)) {
 	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
 		t.Run(b.String(), func(t *testing.T) {
 			t.Setenv("RINGFILE_BACKEND", b.String())
@@ -29,7 +29,7 @@ func roads(t *testing.T, test func(t *testing.T, e *ringfile.Engine)) {
 			if err := e.Close(); err != nil {
 				t.Error(err)
 			}
-			if s := e.Stats(); s.Strays != 0 || s.Broken != 0 || s.InFlight != 0 {
+			if s := e.Stats(); s.Unknown != 0 || s.Broken != 0 || s.InFlight != 0 {
 				t.Errorf("stats: %+v", s)
 			}
 		})
@@ -45,7 +45,7 @@ func few(t *testing.T) int {
 }
 
 func TestRun(t *testing.T) {
-	roads(t, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, func(t *testing.T, e *ringfile.Engine) {
 		report, err := Run(t.Context(), Options{Engine: e, Dir: t.TempDir(), Seed: 1, Ops: few(t)})
 		if err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestRun(t *testing.T) {
 
 // TestRunFinds changes the file behind the back of a run, which must notice each time.
 func TestRunFinds(t *testing.T) {
-	roads(t, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, func(t *testing.T, e *ringfile.Engine) {
 		for name, damage := range map[string]func(f *os.File) error{
 			"byte": func(f *os.File) error {
 				var b [1]byte
@@ -136,7 +136,7 @@ func TestSeed(t *testing.T) {
 
 // TestEnded checks that a run ends with its context.
 func TestEnded(t *testing.T) {
-	roads(t, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, func(t *testing.T, e *ringfile.Engine) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		report, err := Run(ctx, Options{Engine: e, Dir: t.TempDir(), Ops: math.MaxInt,
@@ -152,7 +152,7 @@ func TestEnded(t *testing.T) {
 }
 
 func TestRunCrowd(t *testing.T) {
-	roads(t, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, func(t *testing.T, e *ringfile.Engine) {
 		report, err := RunCrowd(t.Context(), Options{Engine: e, Dir: t.TempDir(), Seed: 1, Ops: 2 * few(t)})
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestRunCrowd(t *testing.T) {
 
 // TestRunCrowdFinds changes a byte in each half of a range, which the crowd must notice.
 func TestRunCrowdFinds(t *testing.T) {
-	roads(t, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, func(t *testing.T, e *ringfile.Engine) {
 		for name, off := range map[string]int64{"own": 3*rangeBytes + 5, "cell": 3*rangeBytes + ownBytes + 5} {
 			_, err := RunCrowd(t.Context(), Options{Engine: e, Dir: t.TempDir(), Seed: 2, Ops: 20_000,
 				sabotage: func(path string, op int) {
@@ -230,7 +230,7 @@ func TestFileSystems(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			roads(t, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, func(t *testing.T, e *ringfile.Engine) {
 				for name, run := range map[string]func(context.Context, Options) (Report, error){"run": Run, "crowd": RunCrowd} {
 					if _, err := run(t.Context(), Options{Engine: e, Dir: dir, Seed: 3, Ops: few(t) / 2}); err != nil {
 						t.Errorf("%s: %v", name, err)

@@ -8,7 +8,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// FuzzRun lets the fuzzer decide what Run does, on each road.
+// FuzzRun lets the fuzzer decide what Run does, on each route.
 func FuzzRun(f *testing.F) {
 	var engines []*ringfile.Engine
 	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {

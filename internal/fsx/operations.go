@@ -39,12 +39,7 @@ func (t *tester) truncate() error {
 func (t *tester) allocate() error {
 	off, length := t.place(t.buffered)
 	t.log.last().off, t.log.last().length = off, length
-	h := t.anyHandle()
-	allocate := h.Allocate
-	if t.intn(2) == 0 {
-		allocate = func(off, length int64) error { return h.AllocateContext(context.Background(), off, length) }
-	}
-	err := allocate(off, int64(length))
+	err := t.anyHandle().Allocate(off, int64(length))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	} else if err != nil {

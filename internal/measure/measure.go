@@ -34,7 +34,7 @@ type Side struct {
 	Prepare func() error
 	// Run does the whole work once and returns how many operations that were.
 	Run func() (ops int, err error)
-	// Proof, if not nil, says after the last repetition which road the work took.
+	// Proof, if not nil, says after the last repetition which route the work took.
 	Proof func() string
 }
 
@@ -82,7 +82,7 @@ func Compare(t testing.TB, cell string, sides ...Side) {
 
 // Header prints the head of the table that Compare prints rows of.
 func Header() {
-	fmt.Println("| work | how | rate | ratio (range) | CPU µs per op | road |\n|---|---|---|---|---|---|")
+	fmt.Println("| work | how | rate | ratio (range) | CPU µs per op | route |\n|---|---|---|---|---|---|")
 }
 
 func run(s *Side) (piece, error) {

@@ -4,18 +4,18 @@ package metrics
 
 import "github.com/ringfile/ringfile"
 
-// Metric is one number of ringfile.Stats. Several of the same name differ in Road.
+// Metric is one number of ringfile.Stats. Several of the same name differ in Route.
 type Metric struct {
 	Name    string // words with underscores between them, unit last, without prefix and "_total"
 	Unit    string // "By" for bytes, "s" for seconds, "{thing}" otherwise, as UCUM has it
 	Help    string
 	Counter bool   // only ever grows
-	Road    string // cached, ring, blocking; empty for what has none
+	Route   string // cached, ring, blocking; empty for what has none
 	Value   func(s *ringfile.Stats) float64
 }
 
-// Roads are the values of the label "road".
-var Roads = []string{"cached", "ring", "blocking"}
+// Routes are the values of the label "route".
+var Routes = []string{"cached", "ring", "blocking"}
 
 // All is the list, metrics of one name next to each other.
 var All = []Metric{
@@ -39,10 +39,8 @@ var All = []Metric{
 		func(s *ringfile.Stats) float64 { return float64(s.Busy) }},
 	{"slot_waits", "{operation}", "Operations that waited as all requests were in flight.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.SlotWaits) }},
-	{"fixed", "{request}", "Submissions whose buffer was a registered one.", true, "",
-		func(s *ringfile.Stats) float64 { return float64(s.Fixed) }},
-	{"strays", "{completion}", "Completions that belong to no request; should be zero.", true, "",
-		func(s *ringfile.Stats) float64 { return float64(s.Strays) }},
+	{"unknown_completions", "{completion}", "Completions that belong to no request; should be zero.", true, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Unknown) }},
 	{"broken_rings", "{ring}", "Rings out of service as io_uring_enter failed for good; should be zero.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Broken) }},
 	{"in_flight", "{request}", "Requests with the kernel.", false, "", func(s *ringfile.Stats) float64 { return float64(s.InFlight) }},
@@ -50,12 +48,13 @@ var All = []Metric{
 		func(s *ringfile.Stats) float64 { return float64(s.BlockingCalls) }},
 	{"oldest_in_flight_seconds", "s", "Age of the oldest operation with the kernel; grows while a disk hangs.", false, "",
 		func(s *ringfile.Stats) float64 { return s.OldestInFlight.Seconds() }},
+	{"devices", "{device}", "Devices met.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Devices) }},
 	{"rings", "{ring}", "Rings in service; zero means that io_uring is not used.", false, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Rings) }},
 	{"depth", "{request}", "Requests that can be in flight.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Depth) }},
 }
 
 const (
-	opsHelp   = "Operations by the road that they took."
-	bytesHelp = "Bytes read and written, by the road that they took."
+	opsHelp   = "Operations by the route that they took."
+	bytesHelp = "Bytes read and written, by the route that they took."
 )

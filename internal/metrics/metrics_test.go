@@ -47,7 +47,7 @@ func TestEveryCount(t *testing.T) {
 func TestNames(t *testing.T) {
 	seen := map[[2]string]bool{}
 	for i, m := range All {
-		key := [2]string{m.Name, m.Road}
+		key := [2]string{m.Name, m.Route}
 		if seen[key] {
 			t.Errorf("%v twice", key)
 		}

@@ -24,9 +24,9 @@ import (
 
 var keep = flag.String("keep", "", "leave the rewritten tests, and the program os.test made of them, in this `directory`")
 
-// TestGoOSTests runs Go's tests of package os against ringfile, once on each road.
+// TestGoOSTests runs Go's tests of package os against ringfile, once on each route.
 //
-// RINGFILE_BACKEND, if it names a road, leaves only that one. With -short the tests run in their
+// RINGFILE_BACKEND, if it names a route, leaves only that one. With -short the tests run in their
 // own short form.
 func TestGoOSTests(t *testing.T) {
 	goTool, err := exec.LookPath("go")
@@ -55,7 +55,7 @@ func TestGoOSTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stale := append(slices.Clone(list), exception{test: "TestNeverWritten", road: "all", reason: "none"})
+	stale := append(slices.Clone(list), exception{test: "TestNeverWritten", route: "all", reason: "none"})
 	if _, err := rewriteSuite(source, here, stale); err == nil || !strings.Contains(err.Error(), "TestNeverWritten") {
 		t.Errorf("a stale exception goes unnoticed: %v", err)
 	}
@@ -133,7 +133,7 @@ type event struct {
 	Output string
 }
 
-// runSuite runs the test program on one road, in the directory that its tests expect.
+// runSuite runs the test program on one route, in the directory that its tests expect.
 func runSuite(t *testing.T, goTool string, s *suite, binary, backend string) {
 	dir := t.TempDir()
 	report := filepath.Join(dir, "report")
@@ -226,13 +226,10 @@ func runSuite(t *testing.T, goTool string, s *suite, binary, backend string) {
 	if did.Backend != backend {
 		t.Errorf("the tests ran on %q, want %q", did.Backend, backend)
 	}
+	// Few of these tests read at an offset, and what is at the position is a system call: TestFileOps of the
+	// root package is the comparison with os for rings.
 	ringUsed := did.Stats.Ring > 0
-	if did.Stats.Cached > 1000 {
-		// Where the temporary files can be read through a ring at all, as on no tmpfs, those that
-		// package os here has chilled must have been.
-		ringUsed = did.Stats.Ring >= 500
-	}
-	if did.Stats.Strays != 0 || did.Stats.Broken != 0 || ringUsed != (backend == "uring") {
+	if did.Stats.Unknown != 0 || did.Stats.Broken != 0 || ringUsed != (backend == "uring") {
 		t.Errorf("unexpected counts: %+v", did.Stats)
 	}
 	t.Logf("%s, %s/%s: %d tests of os: %d passed, %d skipped themselves, %d failed, %d left out; %d examples passed; %.1f s",

@@ -38,7 +38,7 @@ var replaced = map[string]string{
 // exception is a test that is left out.
 type exception struct {
 	test   string
-	road   string // all, uring or blocking
+	route  string // all, uring or blocking
 	reason string
 }
 
@@ -59,7 +59,7 @@ func readExceptions(name string) ([]exception, error) {
 		if len(fields) != 3 || !slices.Contains([]string{"all", "uring", "blocking"}, fields[1]) || fields[2] == "" {
 			return nil, fmt.Errorf("%s: bad line %q", name, line)
 		}
-		e := exception{test: fields[0], road: fields[1], reason: fields[2]}
+		e := exception{test: fields[0], route: fields[1], reason: fields[2]}
 		if slices.ContainsFunc(list, func(o exception) bool { return o.test == e.test }) {
 			return nil, fmt.Errorf("%s: %s is listed twice", name, e.test)
 		}
@@ -74,14 +74,14 @@ type suite struct {
 	dir     string            // the directory that they are compiled in, which does not exist
 	files   map[string][]byte // by the name that the go command is to see
 	tests   []string          // tests and examples that are compiled, in order
-	removed []string          // tests that are left out on all roads: they are not even compiled
-	some    []exception       // tests that are left out on one road
+	removed []string          // tests that are left out on all routes: they are not even compiled
+	some    []exception       // tests that are left out on one route
 }
 
-// leftOut returns the tests that are compiled and must not run on a road.
-func (s *suite) leftOut(road string) (names []string) {
+// leftOut returns the tests that are compiled and must not run on a route.
+func (s *suite) leftOut(route string) (names []string) {
 	for _, e := range s.some {
-		if e.road == road {
+		if e.route == route {
 			names = append(names, e.test)
 		}
 	}
@@ -136,7 +136,7 @@ func rewriteSuite(source, here string, list []exception) (*suite, error) {
 	return s, nil
 }
 
-// leaveOut blanks out the tests in a file that are left out on all roads, and notes what the file
+// leaveOut blanks out the tests in a file that are left out on all routes, and notes what the file
 // has. What it finds of the exceptions it takes out of list.
 func (s *suite) leaveOut(name string, text []byte, list map[string]exception) ([]byte, error) {
 	fset := token.NewFileSet()
@@ -159,7 +159,7 @@ func (s *suite) leaveOut(name string, text []byte, list map[string]exception) ([
 		switch {
 		case !listed:
 			s.tests = append(s.tests, test)
-		case e.road == "all":
+		case e.route == "all":
 			s.removed = append(s.removed, test)
 			blank(text, fset, fn)
 		default:

@@ -101,7 +101,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		report.Counts[jobs[i].name] = s.counts[i].Load()
 	}
 	report.Left = leftOver(before)
-	if n := report.Stats; n.InFlight != 0 || n.BlockingCalls != 0 || n.Strays != 0 || n.Broken != 0 {
+	if n := report.Stats; n.InFlight != 0 || n.BlockingCalls != 0 || n.Unknown != 0 || n.Broken != 0 {
 		err = errors.Join(err, fmt.Errorf("after Close: %+v", n))
 	}
 	if len(report.Left) > 0 {

@@ -18,9 +18,9 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		duration = time.Second
 	}
-	for _, road := range []string{"auto", "blocking"} {
-		t.Run(road, func(t *testing.T) {
-			t.Setenv("RINGFILE_BACKEND", road)
+	for _, route := range []string{"auto", "blocking"} {
+		t.Run(route, func(t *testing.T) {
+			t.Setenv("RINGFILE_BACKEND", route)
 			defer testutil.Watchdog(t, 3*time.Minute)()
 			report, err := Run(t.Context(), Options{Dir: t.TempDir(), For: duration, Every: duration / 40, Rate: 5000})
 			if err != nil {

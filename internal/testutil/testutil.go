@@ -116,3 +116,10 @@ func OpenDescriptors() []string {
 	sort.Strings(all)
 	return all
 }
+
+// PatternBytes returns the first n bytes of Pattern.
+func PatternBytes(n int) []byte {
+	p := make([]byte, n)
+	Pattern(p, 0)
+	return p
+}

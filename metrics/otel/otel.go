@@ -14,8 +14,8 @@ import (
 )
 
 // Observe registers observable instruments for e.Stats() with meter: ringfile.operations,
-// ringfile.oldest_in_flight and so on, one for each field that is a number; those by road have the
-// attribute ringfile.road: cached, ring or blocking. attributes are added to each, to tell several
+// ringfile.oldest_in_flight and so on, one for each field that is a number; those by route have the
+// attribute ringfile.route: cached, ring or blocking. attributes are added to each, to tell several
 // engines apart. Unregister what it returns to end this. The callback only reads the engine's
 // counters.
 func Observe(meter metric.Meter, e *ringfile.Engine, attributes ...attribute.KeyValue) (metric.Registration, error) {
@@ -32,8 +32,8 @@ func Observe(meter metric.Meter, e *ringfile.Engine, attributes ...attribute.Key
 			all = append(all, instrument)
 		}
 		set := attributes
-		if m.Road != "" {
-			set = append(attributes[:len(attributes):len(attributes)], attribute.String("ringfile.road", m.Road))
+		if m.Route != "" {
+			set = append(attributes[:len(attributes):len(attributes)], attribute.String("ringfile.route", m.Route))
 		}
 		instrument, option := last, metric.WithAttributes(set...)
 		values = append(values, func(o metric.Observer, s *ringfile.Stats) {

@@ -29,12 +29,12 @@ func TestObserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := collect(t, reader)
-	want := attribute.NewSet(attribute.String("engine", "test"), attribute.String("ringfile.road", "blocking"))
+	want := attribute.NewSet(attribute.String("engine", "test"), attribute.String("ringfile.route", "blocking"))
 	if n := got["ringfile.bytes"][want]; n != 5 {
-		t.Errorf("ringfile.bytes = %v, want 5 on the blocking road; all: %v", n, got)
+		t.Errorf("ringfile.bytes = %v, want 5 on the blocking route; all: %v", n, got)
 	}
 	if n := len(got["ringfile.bytes"]); n != 3 {
-		t.Errorf("%d roads, want 3", n)
+		t.Errorf("%d routes, want 3", n)
 	}
 	if n, ok := got["ringfile.oldest_in_flight"]; !ok || len(n) != 1 {
 		t.Errorf("ringfile.oldest_in_flight = %v", n)

@@ -10,7 +10,7 @@ import (
 
 // NewCollector returns a collector of e.Stats(), to be registered with a registry. Its metrics are
 // ringfile_operations_total, ringfile_oldest_in_flight_seconds and so on, one for each field that is a
-// number; those by road have the label road: cached, ring or blocking. labels are added to each, to
+// number; those by route have the label route: cached, ring or blocking. labels are added to each, to
 // tell several engines apart; nil adds none. Collecting reads the engine's counters and is safe for
 // concurrent use.
 func NewCollector(e *ringfile.Engine, labels prometheus.Labels) prometheus.Collector {
@@ -22,11 +22,11 @@ func NewCollector(e *ringfile.Engine, labels prometheus.Labels) prometheus.Colle
 			name += "_total"
 			d.kind = prometheus.CounterValue
 		}
-		var byRoad []string
-		if m.Road != "" {
-			byRoad, d.road = []string{"road"}, []string{m.Road}
+		var byRoute []string
+		if m.Route != "" {
+			byRoute, d.route = []string{"route"}, []string{m.Route}
 		}
-		d.desc = prometheus.NewDesc(name, m.Help, byRoad, labels)
+		d.desc = prometheus.NewDesc(name, m.Help, byRoute, labels)
 		c.descs = append(c.descs, d)
 	}
 	return c
@@ -40,7 +40,7 @@ type collector struct {
 type desc struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	road  []string // value of the label, if there is one
+	route []string // value of the label, if there is one
 	value func(*ringfile.Stats) float64
 }
 
@@ -55,6 +55,6 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.engine.Stats()
 	for _, d := range c.descs {
-		ch <- prometheus.MustNewConstMetric(d.desc, d.kind, d.value(&s), d.road...)
+		ch <- prometheus.MustNewConstMetric(d.desc, d.kind, d.value(&s), d.route...)
 	}
 }

@@ -37,16 +37,16 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-# HELP ringfile_bytes_total Bytes read and written, by the road that they took.
+# HELP ringfile_bytes_total Bytes read and written, by the route that they took.
 # TYPE ringfile_bytes_total counter
-ringfile_bytes_total{engine="test",road="blocking"} 10
-ringfile_bytes_total{engine="test",road="cached"} 0
-ringfile_bytes_total{engine="test",road="ring"} 0
-# HELP ringfile_operations_total Operations by the road that they took.
+ringfile_bytes_total{engine="test",route="blocking"} 10
+ringfile_bytes_total{engine="test",route="cached"} 0
+ringfile_bytes_total{engine="test",route="ring"} 0
+# HELP ringfile_operations_total Operations by the route that they took.
 # TYPE ringfile_operations_total counter
-ringfile_operations_total{engine="test",road="blocking"} 2
-ringfile_operations_total{engine="test",road="cached"} 0
-ringfile_operations_total{engine="test",road="ring"} 0
+ringfile_operations_total{engine="test",route="blocking"} 2
+ringfile_operations_total{engine="test",route="cached"} 0
+ringfile_operations_total{engine="test",route="ring"} 0
 # HELP ringfile_rings Rings in service; zero means that io_uring is not used.
 # TYPE ringfile_rings gauge
 ringfile_rings{engine="test"} 0

@@ -68,6 +68,17 @@ func TestDisk(t *testing.T) {
 			t.Errorf("after the hang: %v, first difference at %d", err, testutil.CheckPattern(p, 0))
 		}
 	})
+	t.Run("hang for a while", func(t *testing.T) {
+		defer set(t, d)
+		set(t, d, faults.Rule{Effect: faults.Hang, Delay: 50 * time.Millisecond})
+		for i := range 2 { // the second finds no rule
+			start := time.Now()
+			_, err := f.ReadAt(aligned(t, 4096), 0)
+			if hung := time.Since(start) >= 40*time.Millisecond; err != nil || hung != (i == 0) {
+				t.Errorf("read %d: %v after %v", i, err, time.Since(start))
+			}
+		}
+	})
 	t.Run("slow", func(t *testing.T) {
 		defer set(t, d)
 		set(t, d, faults.Rule{Effect: faults.Slow, Delay: 50 * time.Millisecond})

@@ -131,7 +131,7 @@ func readBack(t *testing.T, f *ringfile.File) {
 func TestReadFails(t *testing.T) {
 	fileSystems(t, func(t *testing.T, d *faults.Disk) {
 		name, bad := onDisk(t, d)
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			modes(t, func(t *testing.T, flag int) {
 				f := open(t, e, name, flag)
 				defer f.Close()
@@ -177,7 +177,7 @@ func failingRead(t *testing.T, f *ringfile.File, c call) {
 func TestDirectWriteFails(t *testing.T) {
 	fileSystems(t, func(t *testing.T, d *faults.Disk) {
 		name, bad := onDisk(t, d)
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			f := open(t, e, name, unix.O_DIRECT)
 			defer f.Close()
 			p := patterned(t, blockSize, badBlock*blockSize)

@@ -44,7 +44,7 @@ func TestDiskFull(t *testing.T) {
 	fileSystems(t, func(t *testing.T, d *faults.Disk) {
 		const room = 5<<20 + 12<<10 // ends within a buffer
 		p := patterned(t, 8<<20, 0)
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			modes(t, func(t *testing.T, flag int) {
 				for _, c := range vectorCalls {
 					leave(t, d, room)

@@ -103,7 +103,7 @@ func hangingCalls() (calls []hangingCall) {
 func TestDiskHangs(t *testing.T) {
 	fileSystems(t, func(t *testing.T, d *faults.Disk) {
 		name, _ := onDisk(t, d)
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			defer set(t, d) // whatever happens
 			for _, c := range hangingCalls() {
 				f := open(t, e, name, c.flag)
@@ -191,7 +191,7 @@ func TestCrowdOnHangingDisk(t *testing.T) {
 	d := newDisk(t, faults.Config{FS: "ext4"})
 	name, _ := onDisk(t, d)
 	small := ringfile.Config{Rings: 1, Depth: 16, BlockingLimit: 2}
-	roads(t, small, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, small, func(t *testing.T, e *ringfile.Engine) {
 		modes(t, func(t *testing.T, flag int) {
 			f := open(t, e, name, flag)
 			defer f.Close()
@@ -224,7 +224,7 @@ func TestCrowdOnHangingDisk(t *testing.T) {
 func TestAppendAfterOneLeftBehind(t *testing.T) {
 	d := newDisk(t, faults.Config{FS: "ext4"})
 	name, _ := onDisk(t, d)
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f := open(t, e, name, os.O_APPEND|unix.O_DIRECT)
 		defer f.Close()
 		p := patterned(t, blockSize, 0)
@@ -276,7 +276,7 @@ func TestStartOnHangingDisk(t *testing.T) {
 		{"sync", 0, sync},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 				f := open(t, e, name, c.flag)
 				defer f.Close()
 				dropCache(t, f)
@@ -311,7 +311,7 @@ func TestCloseOnHangingDisk(t *testing.T) {
 	name, _ := onDisk(t, d)
 	for _, c := range readCalls {
 		t.Run(c.name, func(t *testing.T) {
-			roads(t, ringfile.Config{CloseTimeout: patience}, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, ringfile.Config{CloseTimeout: patience}, func(t *testing.T, e *ringfile.Engine) {
 				f := open(t, e, name, unix.O_DIRECT)
 				defer set(t, d)
 				set(t, d, faults.Rule{Effect: faults.Hang})

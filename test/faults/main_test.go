@@ -42,8 +42,8 @@ func newDisk(t *testing.T, c faults.Config) *faults.Disk {
 	return d
 }
 
-// roads runs test on an engine of each backend that there is, which test closes or leaves to roads.
-func roads(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
+// routes runs test on an engine of each backend that there is, which test closes or leaves to routes.
+func routes(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
 	t.Helper()
 	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
 		t.Run(b.String(), func(t *testing.T) {
@@ -58,7 +58,7 @@ func roads(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.
 				t.Errorf("Engine.Close: %v", err)
 			}
 			s := e.Stats()
-			if s.InFlight != 0 || s.Strays != 0 || s.Broken != 0 || s.BlockingCalls != 0 {
+			if s.InFlight != 0 || s.Unknown != 0 || s.Broken != 0 || s.BlockingCalls != 0 {
 				t.Errorf("left behind or lost: %+v", s)
 			}
 		})

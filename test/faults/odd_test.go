@@ -13,6 +13,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/copyfile"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/test/faults"
 )
@@ -21,21 +22,23 @@ import (
 type oddRoot struct {
 	nodes.Inode
 	flags uint32
+	short uint64
 }
 
 func (r *oddRoot) OnAdd(ctx context.Context) {
-	r.AddChild("file", r.NewPersistentInode(ctx, &oddFile{flags: r.flags}, nodes.StableAttr{}), false)
+	r.AddChild("file", r.NewPersistentInode(ctx, &oddFile{flags: r.flags, short: r.short}, nodes.StableAttr{}), false)
 }
 
 type oddFile struct {
 	nodes.Inode
 	flags uint32
+	short uint64 // by how much it is longer than it says
 }
 
 const oddContents = "hello"
 
 func (f *oddFile) Getattr(_ context.Context, _ nodes.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	out.Size, out.Mode = uint64(len(oddContents)), 0o644
+	out.Size, out.Mode = uint64(len(oddContents))-f.short, 0o644
 	return 0
 }
 
@@ -50,9 +53,15 @@ func (f *oddFile) Read(_ context.Context, _ nodes.FileHandle, _ []byte, off int6
 // mountOdd mounts the file system at dir.
 func mountOdd(t *testing.T, dir string, flags uint32) {
 	t.Helper()
+	mountOddShort(t, dir, flags, 0)
+}
+
+// mountOddShort is mountOdd for a file that says it is shorter than it is.
+func mountOddShort(t *testing.T, dir string, flags uint32, short uint64) {
+	t.Helper()
 	options := &nodes.Options{}
 	options.DirectMountStrict = true
-	server, err := nodes.Mount(dir, &oddRoot{flags: flags}, options)
+	server, err := nodes.Mount(dir, &oddRoot{flags: flags, short: short}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +94,7 @@ func TestNoOffsets(t *testing.T) {
 			t.Errorf("%v, ReadFile: got %q, %v, want %q", backend, got, err, oddContents)
 		}
 		p := make([]byte, 100)
-		if n, err := e.ReadFileInto(name, p); string(p[:n]) != oddContents || err != nil {
+		if n, err := ringfile.ReadFileInto(name, p); string(p[:n]) != oddContents || err != nil {
 			t.Errorf("%v, ReadFileInto: got %q, %v, want %q", backend, p[:n], err, oddContents)
 		}
 		f, err := e.Open(name)
@@ -96,6 +105,35 @@ func TestNoOffsets(t *testing.T) {
 		if _, err := f.ReadAt(p, 0); !errors.Is(err, syscall.ESPIPE) {
 			t.Errorf("%v, ReadAt: %v, want %v", backend, err, syscall.ESPIPE)
 		}
+	}
+}
+
+// TestCopyOdd copies a file that takes no offsets, and one that is longer than it says, as servers have them.
+func TestCopyOdd(t *testing.T) {
+	if err := faults.Possible(); err != nil {
+		t.Skip(err)
+	}
+	defer testutil.Watchdog(t, time.Minute)()
+	for what, c := range map[string]struct {
+		flags uint32
+		short uint64
+	}{
+		"no offsets": {fuse.FOPEN_NONSEEKABLE | fuse.FOPEN_DIRECT_IO, 0},
+		"longer":     {fuse.FOPEN_DIRECT_IO, 2},
+		"both":       {fuse.FOPEN_NONSEEKABLE | fuse.FOPEN_DIRECT_IO, 2},
+	} {
+		dir := t.TempDir()
+		mountOddShort(t, dir, c.flags, c.short)
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			for _, direct := range []bool{false, true} {
+				dst := filepath.Join(t.TempDir(), "copy")
+				n, err := copyfile.Copy(t.Context(), dst, filepath.Join(dir, "file"), copyfile.Config{Direct: direct, Engine: e})
+				got, _ := os.ReadFile(dst)
+				if string(got) != oddContents || int(n) != len(oddContents) || err != nil {
+					t.Errorf("%s, direct %v: Copy = %d, %v; dst has %q, want %q", what, direct, n, err, got, oddContents)
+				}
+			}
+		})
 	}
 }
 

@@ -23,7 +23,9 @@ type Effect string
 const (
 	// Fail answers EIO; the request does nothing.
 	Fail Effect = "fail"
-	// Hang holds the request back until the rules change; then it is carried out.
+	// Hang holds the request back until the rules change; then it is carried out. With a Delay the
+	// disk drops all its rules by itself so long after they were set, whatever the process that uses it
+	// is able to do by then.
 	Hang Effect = "hang"
 	// Slow carries the request out after Rule.Delay.
 	Slow Effect = "slow"
@@ -37,7 +39,7 @@ type Rule struct {
 	To     int64         // the byte after the last; zero: the end. Flushes are not asked for theirs
 	Skip   int           // how many requests go unharmed first
 	Count  int           // how many requests are hit; zero: all
-	Delay  time.Duration // of Slow
+	Delay  time.Duration // of Slow and Hang
 }
 
 func (r *Rule) appliesTo(kind Kind, off, n int64) bool {
@@ -76,6 +78,22 @@ func (b *rulebook) set(rules []Rule) {
 	b.changed = make(chan struct{})
 	b.rules = rules
 	b.hits = make([]int, len(rules))
+	changed := b.changed
+	for _, r := range rules {
+		if r.Effect == Hang && r.Delay > 0 {
+			time.AfterFunc(r.Delay, func() { b.end(changed) })
+		}
+	}
+}
+
+// end drops the rules if they are still those that came with the channel.
+func (b *rulebook) end(changed chan struct{}) {
+	b.mu.Lock()
+	same := b.changed == changed
+	b.mu.Unlock()
+	if same {
+		b.set(nil)
+	}
 }
 
 // meet counts a request, makes it wait as the rules say, and returns the error that they have for

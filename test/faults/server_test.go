@@ -16,6 +16,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/chain"
+	"github.com/ringfile/ringfile/fsys"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/test/faults"
 )
@@ -113,6 +115,11 @@ func (s *silentServer) Open(c <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOu
 	return status
 }
 
+func (s *silentServer) OpenDir(c <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	s.pass("opendir")
+	return s.RawFileSystem.OpenDir(c, in, out)
+}
+
 func (s *silentServer) Create(c <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	s.pass("create")
 	return s.RawFileSystem.Create(c, in, name, out)
@@ -152,76 +159,84 @@ func (s *silentServer) StatFs(c <-chan struct{}, in *fuse.InHeader, out *fuse.St
 // the file, f the same opened, p a buffer.
 type silentCall struct {
 	name, kind string
-	do         func(ctx context.Context, s ringfile.FileSystem, f *ringfile.File, p []byte) error
+	do         func(ctx context.Context, s fsys.FS, f *ringfile.File, p []byte) error
 }
 
 var silentCalls = []silentCall{
-	{"File.Stat", "getattr", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		_, err := f.StatContext(ctx)
-		return err
+	{"File.Truncate by Call", "setattr", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
+		return f.Engine().Call(ctx, f.Name(), func() error { return f.Truncate(blockSize) })
 	}},
-	{"File.Chmod", "setattr", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		return f.ChmodContext(ctx, 0o600)
+	{"File.Allocate by Call", "fallocate", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
+		return f.Engine().Call(ctx, f.Name(), func() error { return f.Allocate(0, blockSize) })
 	}},
-	{"File.Chown", "setattr", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		return f.ChownContext(ctx, -1, os.Getgid())
-	}},
-	{"File.Truncate", "setattr", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		return f.TruncateContext(ctx, blockSize)
-	}},
-	{"File.Allocate", "fallocate", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		return f.AllocateContext(ctx, 0, blockSize)
-	}},
-	{"File.Sync", "fsync", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
+	{"File.Sync", "fsync", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
 		return f.SyncContext(ctx)
 	}},
-	{"File.Sync, the first", "statfs", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
+	{"File.Sync, the first", "statfs", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
 		return f.SyncContext(ctx)
 	}},
-	{"File.ReadAt", "read", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, p []byte) error {
+	{"File.ReadAt", "read", func(ctx context.Context, _ fsys.FS, f *ringfile.File, p []byte) error {
 		_, err := f.ReadAtContext(ctx, p, 0)
 		return err
 	}},
-	{"File.Close", "flush", func(ctx context.Context, _ ringfile.FileSystem, f *ringfile.File, _ []byte) error {
+	{"File.Close", "flush", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
 		return f.CloseContext(ctx)
 	}},
-	{"OpenFile", "open", func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		_, err := s.Open(f.Name())
+	{"OpenFile", "open", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		_, err := s.Open(ctx, f.Name())
 		return err
 	}},
-	{"Stat", "getattr", func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		_, err := s.Stat(filepath.Dir(f.Name()))
+	{"Stat", "getattr", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		_, err := s.Stat(ctx, filepath.Dir(f.Name()))
 		return err
 	}},
-	{"CreateTemp", "create", func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		_, err := s.CreateTemp(filepath.Dir(f.Name()), "")
+	{"Chmod", "setattr", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		return s.Chmod(ctx, f.Name(), 0o600)
+	}},
+	{"Chown", "setattr", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		return s.Chown(ctx, f.Name(), -1, os.Getgid())
+	}},
+	{"ReadDir", "opendir", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		_, err := s.ReadDir(ctx, filepath.Dir(f.Name()))
 		return err
 	}},
-	{"MkdirTemp", "mkdir", func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-		_, err := s.MkdirTemp(filepath.Dir(f.Name()), "")
+	{"WalkDir", "getattr", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		return s.WalkDir(ctx, filepath.Dir(f.Name()), func(_ string, _ fs.DirEntry, err error) error { return err })
+	}},
+	{"WalkDir", "opendir", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		return s.WalkDir(ctx, filepath.Dir(f.Name()), func(_ string, _ fs.DirEntry, err error) error { return err })
+	}},
+	{"CreateTemp", "create", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		_, err := s.CreateTemp(ctx, filepath.Dir(f.Name()), "")
 		return err
 	}},
-	{"WriteFile", "flush", func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, _ []byte) error {
+	{"MkdirTemp", "mkdir", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+		_, err := s.MkdirTemp(ctx, filepath.Dir(f.Name()), "")
+		return err
+	}},
+	{"WriteFile", "flush", func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
 		p := make([]byte, blockSize)
 		testutil.Pattern(p, 0)
-		return s.WriteFile(f.Name(), p, 0)
+		return s.WriteFile(ctx, f.Name(), p, 0)
 	}},
 }
 
 func init() {
 	for _, kind := range []string{"open", "getattr", "read", "flush"} {
 		silentCalls = append(silentCalls, silentCall{"ReadFile", kind,
-			func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, _ []byte) error {
-				_, err := s.ReadFile(f.Name())
+			func(ctx context.Context, s fsys.FS, f *ringfile.File, _ []byte) error {
+				_, err := s.ReadFile(ctx, f.Name())
 				return err
 			}})
-		if kind == "getattr" {
-			continue // it does not ask
-		}
-		silentCalls = append(silentCalls, silentCall{"ReadFileInto", kind,
-			func(_ context.Context, s ringfile.FileSystem, f *ringfile.File, p []byte) error {
-				_, err := s.ReadFileInto(f.Name(), p)
-				return err
+	}
+	for _, kind := range []string{"read", "fsync"} {
+		silentCalls = append(silentCalls, silentCall{"Chain", kind,
+			func(ctx context.Context, _ fsys.FS, f *ringfile.File, p []byte) error {
+				var c chain.Chain
+				c.ReadAt(f, p, 0)
+				c.WriteAt(f, p, 0)
+				c.Datasync(f)
+				return c.RunContext(ctx)
 			}})
 	}
 }
@@ -233,7 +248,7 @@ func TestSilentServer(t *testing.T) {
 	server, dir := newSilentServer(t)
 	for _, c := range silentCalls {
 		t.Run(c.name+"/"+c.kind, func(t *testing.T) {
-			roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 				f := open(t, e, filepath.Join(dir, "file"), 0)
 				defer server.hold("") // whatever happens
 				server.hold(c.kind)
@@ -242,7 +257,7 @@ func TestSilentServer(t *testing.T) {
 				p := make([]byte, blockSize)
 				start := time.Now()
 				err := within(func(ctx context.Context) error {
-					return c.do(ctx, e.FileSystem().WithContext(ctx), f, p)
+					return c.do(ctx, fsys.On(e), f, p)
 				})
 				var pe *fs.PathError
 				if (!errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &pe)) && !(ignored && err == nil) {
@@ -298,7 +313,7 @@ func checkServed(t *testing.T, dir string) {
 // TestAppendOnSilentServer appends to a file, in time, on a server that does not say how long it is.
 func TestAppendOnSilentServer(t *testing.T) {
 	server, dir := newSilentServer(t)
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f := open(t, e, filepath.Join(dir, "file"), os.O_APPEND)
 		defer f.Close()
 		defer server.hold("")
@@ -327,7 +342,7 @@ func TestAppendOnSilentServer(t *testing.T) {
 // TestStartOnSilentServer starts a sync, the first on a file system: that does not wait.
 func TestStartOnSilentServer(t *testing.T) {
 	server, dir := newSilentServer(t)
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f := open(t, e, filepath.Join(dir, "file"), 0)
 		defer f.Close()
 		defer server.hold("")

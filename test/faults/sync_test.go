@@ -33,7 +33,7 @@ var syncCalls = []struct {
 func TestSyncFails(t *testing.T) {
 	fileSystems(t, func(t *testing.T, d *faults.Disk) {
 		name, bad := onDisk(t, d)
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			for _, c := range syncCalls {
 				f := open(t, e, name, 0)
 				other := open(t, e, name, 0)
@@ -101,7 +101,7 @@ func restore(t *testing.T, d *faults.Disk, f *ringfile.File, name string, sync f
 // TestFlushFails: a flush that the disk refuses fails the sync that asked for it.
 func TestFlushFails(t *testing.T) {
 	d := newDisk(t, faults.Config{})
-	roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		for _, c := range syncCalls {
 			f := open(t, e, d.Device, 0)
 			set(t, d, faults.Rule{Effect: faults.Fail, Kind: faults.Flush, Count: 1})
@@ -121,7 +121,7 @@ func TestFlushFails(t *testing.T) {
 func TestSynchronousWriteFails(t *testing.T) {
 	fileSystems(t, func(t *testing.T, d *faults.Disk) {
 		name, bad := onDisk(t, d)
-		roads(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 			for _, flag := range []int{unix.O_DSYNC, os.O_SYNC, unix.O_DSYNC | unix.O_DIRECT} {
 				for _, c := range writeCalls {
 					f := open(t, e, name, flag)

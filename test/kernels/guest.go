@@ -51,16 +51,24 @@ func allSteps() []plan.Step {
 		// Without what does not depend on the kernel, makes file systems of its own, or measures: that
 		// is for the host.
 		test("ringfile", "ringfile on ext4", 600, ext4, "-test.skip="+forTheHost),
+		test("fsys", "fsys on ext4", 300, ext4, "-test.skip="+forTheHost),
+		test("chain", "chain on ext4", 300, ext4, "-test.skip="+forTheHost),
 		// What depends on the file system.
 		test("ringfile", "ringfile on xfs", 600, xfs, "-test.skip=^TestStorm|"+forTheHost,
-			"-test.run=^Test(FileOps|IOPoll|Batch|Chain|ReadMulti|ReadFileInto|Writer|CopyFile$|Registered|Future|Walk|SQPoll)"),
+			"-test.run=^Test(FileOps|IOPoll|Batch|ReadMulti|Future|SQPoll)"),
+		test("stream", "stream on ext4", 300, ext4, "-test.skip=^TestMeasure|^TestReader|^TestWriterRandom$"),
+		test("stream", "stream on xfs", 300, xfs, "-test.run=^TestWriter", "-test.skip=^TestWriterRandom$"),
+		test("copyfile", "copyfile on ext4", 300, ext4, "-test.skip=^TestMeasure|^TestCopy(Systems|Unwritten|NoSpace|Proc)$"),
+		test("copyfile", "copyfile on xfs", 300, xfs, "-test.run=^TestCopy$"),
+		test("fsys", "fsys on xfs", 300, xfs, "-test.skip=^TestStorm|"+forTheHost),
+		test("chain", "chain on xfs", 300, xfs, "-test.skip=^TestStorm|"+forTheHost),
 	}
 }
 
 // featureStep is the step that tells what a kernel has.
 const featureStep = "guest"
 
-const forTheHost = "^TestInjected|^TestMeasure|^TestCopyFile(Systems|Unwritten|NoSpace|Proc)$|^TestReader|^TestWriterRandom$|" +
+const forTheHost = "^TestInjected|^TestMeasure|^TestReader|" +
 	"^TestHouseRules$|^TestRaceReported$|^TestPoison$|^TestWalkSource$"
 
 const (

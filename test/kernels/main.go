@@ -200,6 +200,10 @@ func build(dir string) (programs, error) {
 		"guest.test":    {"test", "-c", "./test/kernels/guest"},
 		"uring.test":    {"test", "-c", "./uring"},
 		"ringfile.test": {"test", "-c", "."},
+		"stream.test":   {"test", "-c", "./stream"},
+		"copyfile.test": {"test", "-c", "./copyfile"},
+		"fsys.test":     {"test", "-c", "./fsys"},
+		"chain.test":    {"test", "-c", "./chain"},
 	} {
 		out := filepath.Join(dir, name)
 		c := exec.Command("go", slices.Insert(slices.Clone(args), len(args)-1, "-trimpath", "-ldflags=-s -w", "-o", out)...)

@@ -44,10 +44,10 @@ var checkPidfdOnce func() error
 //go:linkname splitPath os.splitPath
 func splitPath(path string) (string, string)
 
-// readFileContents is ringfile's, not os's: it is what the ReadFile under test uses.
+// readContents is ringfile's, not os's: it is what the ReadFile under test uses.
 //
-//go:linkname readFileContents github.com/ringfile/ringfile.readFileContents
-func readFileContents(size int64, read func([]byte) (int, error)) ([]byte, error)
+//go:linkname readContents github.com/ringfile/ringfile.readContents
+func readContents(size int64, read func([]byte) (int, error)) ([]byte, error)
 
 // What export_test.go, export_unix_test.go and export_linux_test.go in os declare.
 var (
@@ -60,7 +60,7 @@ var (
 	CheckPidfdOnce     = checkPidfdOnce
 
 	SplitPath              = splitPath
-	ExportReadFileContents = readFileContents
+	ExportReadFileContents = readContents
 )
 
 func init() { checkWrapErr = true } // as export_test.go does
@@ -78,15 +78,22 @@ func SetStatHook(t interface{ Cleanup(func()) }, f func(f *File, name string) (f
 var opened atomic.Int32
 
 // chill makes every second file one whose last reads were not in the page cache, so that its next
-// ones take a ring: what the tests have just written always is in the page cache.
+// ones at an offset take a ring: what the tests have just written always is in the page cache.
 func chill(f *File, err error) (*File, error) {
 	if f != nil && opened.Add(1)%2 == 0 {
 		// The pointer is to a field of a live object, and of the field's type, which is checked.
-		field := reflect.ValueOf(f).Elem().FieldByName("misses")
+		field := reflect.ValueOf(f).Elem().FieldByName("t").FieldByName("misses")
 		if field.Type() != reflect.TypeFor[atomic.Int32]() {
 			panic("osconform: the field misses of ringfile.File has changed")
 		}
 		(*atomic.Int32)(unsafe.Pointer(field.UnsafeAddr())).Store(manyMisses)
+		// And no reads are so few that they are left to system calls.
+		most := reflect.ValueOf(f).Elem().FieldByName("t").FieldByName("dev").Elem().FieldByName("lane").Elem().
+			FieldByName("reads").FieldByName("Most")
+		if most.Kind() != reflect.Int32 {
+			panic("osconform: the lanes of ringfile's devices have changed")
+		}
+		atomic.StoreInt32((*int32)(unsafe.Pointer(most.UnsafeAddr())), -1)
 	}
 	return f, err
 }

@@ -11,7 +11,7 @@ import (
 // is taken away at once, so that processes which the tests start write none.
 const ReportEnv = "RINGFILE_OSCONFORM_REPORT"
 
-// Report is what the process says about its engine when it exits: on which road the tests ran.
+// Report is what the process says about its engine when it exits: on which route the tests ran.
 type Report struct {
 	Backend string
 	Stats   ringfile.Stats

@@ -1,0 +1,258 @@
+package ringfile
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ringfile/ringfile/internal/limit"
+	"github.com/ringfile/ringfile/internal/outside"
+)
+
+// Calls with a context, or on a file with a deadline, return when that ends, whatever the device does. The
+// kernel may then still use the memory of the transfer, so it is the engine's: data is copied in or out, and
+// what its caller has left keeps its memory until it is finished. There is memory for as many such calls at
+// a time, for each device, as a ring has requests in flight.
+
+// at carries out op, a transfer at an offset, until ctx or the file's deadline ends.
+func (t *target) at(ctx context.Context, op operation) (int, error) {
+	op.desc = &t.descriptor
+	if op.off < 0 {
+		op.off = badOffset
+	}
+	if t.byOS(&op) {
+		if err := context.Cause(ctx); err != nil {
+			return 0, t.wrap(op.code.name(), err)
+		}
+		return t.eachByOS(&op, 0)
+	}
+	u := t.until(until{ctx: ctx, stop: ctx.Done()}, op.code)
+	if _, err := u.err(); err != nil {
+		return 0, t.wrap(op.code.name(), err)
+	}
+	if err := t.begin(op.code.name()); err != nil {
+		return 0, err
+	}
+	defer t.leave(!u.never())
+	if u.never() {
+		return t.perform(&op)
+	}
+	return t.performUntil(u, op)
+}
+
+// badOffset stands for all offsets that os refuses.
+const badOffset = math.MinInt64
+
+// control carries out an operation that moves no data, until ctx or the file's deadline ends.
+func (t *target) control(ctx context.Context, op operation) error {
+	op.desc = &t.descriptor
+	u := t.until(until{ctx: ctx, stop: ctx.Done()}, op.code)
+	if _, err := u.err(); err != nil {
+		return t.wrap(op.code.name(), err)
+	}
+	if err := t.begin(op.code.name()); err != nil {
+		return err
+	}
+	defer t.leave(!u.never())
+	if u.never() {
+		_, err := t.perform(&op)
+		return err
+	}
+	return t.controlUntil(u, &op)
+}
+
+// performUntil moves data until it is done or u ends, in pieces that the engine has memory for.
+func (t *target) performUntil(u until, whole operation) (n int, err error) {
+	code := opRead
+	if whole.code.writes() {
+		code = opWrite
+	}
+	for total := whole.want(); n < total; {
+		permit, ok := t.dev.loans.AcquireUntil(u.stop, u.late)
+		if !ok {
+			_, err := u.err()
+			return n, t.wrap(code.name(), err)
+		}
+		a := newAwaited()
+		a.permit, a.loan = permit, lend(min(total-n, maxLoan))
+		if code == opWrite {
+			whole.load(a.loan, n)
+		}
+		m, left, err := t.await(u, a, &operation{code: code, once: whole.once, desc: whole.desc, buf: a.loan, off: whole.at(n)})
+		if left {
+			return n, err
+		}
+		if code == opRead {
+			whole.store(a.loan[:m], n)
+		}
+		short := m < len(a.loan)
+		a.giveBack()
+		n += m
+		if err != nil || whole.once && short {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// controlUntil carries out an operation that moves no data until it is done or u ends.
+func (t *target) controlUntil(u until, op *operation) error {
+	a := newAwaited()
+	_, left, err := t.await(u, a, op)
+	if !left {
+		a.giveBack()
+	}
+	return err
+}
+
+// await carries out op and waits until it is done or u ends. In the latter case left is true: a with its
+// memory, a use of the descriptor, and for a write its place, stay with the operation.
+func (t *target) await(u until, a *awaited, op *operation) (n int, left bool, err error) {
+	a.task.reset(op, 0)
+	a.task.on, a.task.tell, a.task.until = t, a, u
+	t.share()
+	a.task.start()
+	select {
+	case <-a.done:
+	case <-u.stop:
+		left = true
+	case <-u.late:
+		left = true
+	}
+	if left && t.leaveBehind(u, a, op) {
+		_, err := u.err()
+		return 0, true, t.wrap(op.code.name(), err)
+	}
+	return a.task.n, false, a.task.err
+}
+
+// leaveBehind has the caller leave, and reports whether it may: the operation may be finished at this very
+// moment.
+func (t *target) leaveBehind(u until, a *awaited, op *operation) bool {
+	if op.code.writes() {
+		a.place = placeOf(op, t.Append)
+		a.place.of = &a.task.operation // which is the writer's now
+		t.left.add(&a.place)
+	}
+	if a.state.CompareAndSwap(awaiting, leftBehind) {
+		why, _ := u.err()
+		a.task.cancel(why)
+		return true
+	}
+	if op.code.writes() {
+		t.left.remove(&a.place)
+	}
+	<-a.done
+	return false
+}
+
+// awaited is a task that its caller waits for, or leaves behind.
+type awaited struct {
+	task   task
+	state  atomic.Uint32
+	done   chan struct{} // of no test's bubble, as a reaper sends
+	loan   []byte        // memory of the engine, nil if there is none
+	permit limit.Permit  // for that
+	place  leftWrite
+}
+
+const (
+	awaiting = iota
+	leftBehind
+	arrived
+)
+
+var awaitedPool sync.Pool // of *awaited; without New, as its channels are of no test's bubble
+
+func newAwaited() *awaited {
+	a, _ := awaitedPool.Get().(*awaited)
+	if a == nil {
+		a = &awaited{done: outside.Chan()}
+	}
+	a.state.Store(awaiting)
+	return a
+}
+
+// giveBack ends the life of a, which is finished and nobody waits for any more.
+func (a *awaited) giveBack() {
+	if a.loan != nil {
+		takeBack(a.loan)
+		a.task.on.dev.loans.Release(&a.permit)
+		a.loan = nil
+	}
+	a.task.forget()
+	a.task.on, a.task.until = nil, until{}
+	a.task.onQueue.Store(nil)
+	awaitedPool.Put(a)
+}
+
+// stays has the caller wait, if it has not left.
+func (a *awaited) stays() bool {
+	return a.state.CompareAndSwap(awaiting, arrived) || a.state.Load() == arrived
+}
+
+// finished is told by the task.
+func (a *awaited) finished() {
+	if a.stays() {
+		a.done <- struct{}{}
+		return
+	}
+	// Its caller has left, and everything was the engine's until now.
+	if a.task.code.writes() {
+		a.task.on.left.remove(&a.place)
+	}
+	// The caller may still be cancelling it, so it is not used again.
+	if a.loan != nil {
+		takeBack(a.loan)
+		a.task.on.dev.loans.Release(&a.permit)
+	}
+	outside.Free(a.done)
+}
+
+// readWriteUntil is readWrite that ends with ctx or the deadline. A transfer that is given up leaves the
+// position alone, but for an append, which moves it as far as it gets.
+func (t *target) readWriteUntil(ctx context.Context, op operation) (n int, err error) {
+	u := t.until(until{ctx: ctx, stop: ctx.Done()}, op.code)
+	if op.code.writes() && !(t.polled && t.Direct) && (t.Append || !t.Direct && len(op.buf) <= maxLoan) {
+		if _, err := u.err(); err != nil {
+			return 0, t.wrap(op.code.name(), err)
+		}
+		if err := t.begin(op.code.name()); err != nil {
+			return 0, err
+		}
+		defer t.leave(true)
+		return t.performUntil(u, op) // the line has the position
+	}
+	if !t.takePosition(u) {
+		_, err := u.err()
+		return 0, t.wrap(op.code.name(), err)
+	}
+	defer t.position.Unlock()
+	if err := t.begin(op.code.name()); err != nil {
+		return 0, err
+	}
+	defer t.leave(true)
+	pos := t.locate(&op)
+	n, err = t.performUntil(u, op)
+	if n == 0 && op.code.reads() && errors.Is(err, syscall.ESPIPE) {
+		op.off = offCurrent // it takes no offsets; its position is known to the kernel alone
+		return t.performUntil(u, op)
+	}
+	return n, t.moveOn(&op, pos, n, err)
+}
+
+// takePosition has the caller have the position to itself, unless u ends first.
+func (t *target) takePosition(u until) bool {
+	if why, _ := u.err(); why != notCancelled || !t.position.Lock(u.stop, u.late) {
+		return false
+	}
+	// An append that was left behind holds the kernel's lock of the position.
+	if !t.left.wait(&operation{desc: &t.descriptor, off: offCurrent}, u, nil) {
+		t.position.Unlock()
+		return false
+	}
+	return true
+}

@@ -1,0 +1,85 @@
+package chain
+
+import (
+	"sync"
+
+	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/uring"
+)
+
+// maxRings is how many devices have a ring at a time. Chains on others are calls.
+const maxRings = 32
+
+// devices has the rings, one for each device, so that one that hangs, or is full, holds up its own
+// users only.
+var devices struct {
+	mu sync.Mutex
+	of map[uint64]*device
+}
+
+// device is a ring and its users. Its fields are guarded by devices.mu.
+type device struct {
+	ring  *ring // nil while it is being made, and if it cannot be made
+	users int
+}
+
+// use returns the ring of a device, nil if there is none. Leave ends the use.
+func use(dev uint64) *device {
+	devices.mu.Lock()
+	d := devices.of[dev]
+	if d == nil {
+		if d = vacate(); d == nil {
+			devices.mu.Unlock()
+			return nil
+		}
+		devices.of[dev] = d
+		if d.ring == nil {
+			d.users++ // nobody takes it meanwhile
+			devices.mu.Unlock()
+			r := openRing()
+			devices.mu.Lock()
+			d.users--
+			d.ring = r
+		}
+	}
+	defer devices.mu.Unlock()
+	if d.ring == nil || d.ring.isBroken() {
+		return nil
+	}
+	d.users++
+	return d
+}
+
+func (d *device) leave() {
+	devices.mu.Lock()
+	d.users--
+	devices.mu.Unlock()
+}
+
+// vacate returns a device that has no number: a new one, or, if there are enough, the ring of one that
+// nobody uses. Nil if there is none. devices.mu is held.
+func vacate() *device {
+	if devices.of == nil {
+		devices.of = make(map[uint64]*device)
+	}
+	if len(devices.of) < maxRings {
+		return new(device)
+	}
+	for dev, d := range devices.of {
+		if d.users == 0 && (d.ring == nil || !d.ring.isBroken()) {
+			delete(devices.of, dev)
+			return d
+		}
+	}
+	return nil
+}
+
+// openRing makes a ring, nil if that fails.
+func openRing() (r *ring) {
+	outside.Do(func() {
+		if u, err := uring.New(uring.Config{Entries: depth, CQEntries: 2 * depth}); err == nil {
+			r = newRing(u)
+		}
+	})
+	return r
+}

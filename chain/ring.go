@@ -1,0 +1,194 @@
+package chain
+
+import (
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/uring"
+)
+
+const (
+	// depth is how many entries a ring has in flight. A longer chain goes in parts.
+	depth = 64
+	// workers is how many threads of the kernel serve a ring: syncs need one each.
+	workers = 16
+)
+
+// flight is entries that the kernel gets together, as one chain. Until it has completed all of them
+// the caller waits, who holds the descriptors and the memory that they name.
+type flight struct {
+	sqes    []uring.SQE // but for UserData
+	res     []int32     // what became of each; an entry that the kernel has not taken ends with EAGAIN
+	pending int         // completions to come; guarded by the ring's mu
+	done    chan struct{}
+}
+
+// ring is an io_uring that takes whole chains. Callers queue flights and wait; they never enter it.
+//
+// The kernel takes as many entries as io_uring_enter says, and ends a chain with the last of them.
+// So the submitter is the only one that fills the submission queue and enters to submit, always for
+// whole flights; the reaper only waits. mu is never held across a system call.
+type ring struct {
+	u    *uring.Ring
+	room gate // entries, depth in all
+
+	mu         sync.Mutex
+	queue      []*flight          // to be submitted
+	flights    map[uint64]*flight // in the hands of the submitter, or of the kernel, by number
+	number     uint64             // the last one
+	owed       int                // completions that the kernel owes; briefly less than it does
+	broken     bool               // entering it fails for good
+	submitting bool               // there is a submitter
+	reaping    bool               // there is a reaper
+}
+
+// newRing prepares u for chains.
+func newRing(u *uring.Ring) *ring {
+	u.RegisterIOWQMaxWorkers(workers, workers) // the kernel's own bound stays where it cannot be set
+	r := &ring{u: u, flights: make(map[uint64]*flight)}
+	r.room.free = depth
+	return r
+}
+
+// run has the kernel carry f out, which has at most depth entries, and waits for that.
+func (r *ring) run(f *flight) {
+	n := len(f.sqes)
+	f.res = append(f.res[:0], make([]int32, n)...)
+	f.pending, f.done = n, outside.Chan()
+	r.room.enter(int64(n), nil)
+	r.mu.Lock()
+	r.queue = append(r.queue, f)
+	start := !r.submitting
+	r.submitting = true
+	r.mu.Unlock()
+	if start {
+		outside.Go(r.submitter)
+	}
+	<-f.done
+	outside.Free(f.done)
+	f.done = nil
+	r.room.leave(int64(n))
+}
+
+// submitter submits what is queued, until there is nothing.
+func (r *ring) submitter() {
+	var ids []uint64 // scratch
+	for r.fill() {
+		ids = r.submit(ids[:0])
+	}
+}
+
+// fill moves what is queued into the submission queue, which is empty and has room for all that may
+// be in flight. If there is nothing it reports false, and the submitter must end.
+func (r *ring) fill() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.queue {
+		r.number++
+		r.flights[r.number] = f
+		for i := range f.sqes {
+			sqe := r.u.GetSQE()
+			*sqe = f.sqes[i]
+			sqe.UserData = r.number*depth + uint64(i)
+		}
+	}
+	r.submitting = len(r.queue) > 0
+	clear(r.queue)
+	r.queue = r.queue[:0]
+	return r.submitting
+}
+
+// submit submits the entries of the submission queue. What the kernel leaves, for lack of memory, is
+// not submitted later, when it would be no part of its chain any more: it ends with EAGAIN.
+func (r *ring) submit(ids []uint64) []uint64 {
+	r.u.Flush()
+	taken := r.enter()
+	r.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
+	r.mu.Lock()
+	for _, id := range ids {
+		r.complete(id, -int32(syscall.EAGAIN))
+	}
+	r.owed += taken
+	if !r.reaping && r.reap() {
+		r.reaping = true
+		go r.reaper()
+	}
+	r.mu.Unlock()
+	return ids
+}
+
+// enter has the kernel take the visible entries, and returns how many it has taken. What it refuses for
+// the moment, for lack of memory, is not worth waiting for, as a call can do it.
+func (r *ring) enter() int {
+	for {
+		n, err := r.u.Enter(r.u.SQReady(), 0, 0)
+		switch err {
+		case nil:
+			return n
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
+			return 0
+		}
+		r.mu.Lock()
+		r.broken = true
+		r.mu.Unlock()
+		return 0
+	}
+}
+
+func (r *ring) isBroken() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken
+}
+
+// reaper waits for completions, until none is owed.
+func (r *ring) reaper() {
+	for r.owes() {
+		if _, err := r.u.Enter(0, 1, uring.EnterGetEvents); err != nil && err != syscall.EINTR {
+			time.Sleep(time.Millisecond) // they come without being waited for, too
+		}
+	}
+}
+
+// owes takes the completions that are there, and reports whether there are more to come. If not, the
+// reaper must end.
+func (r *ring) owes() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reaping = r.reap()
+	return r.reaping
+}
+
+// reap takes the completions that are there, and reports whether there are more to come. mu is held. Only
+// the reaper calls it, or the submitter while there is none.
+func (r *ring) reap() bool {
+	var cqes [depth]uring.CQE
+	for {
+		n := r.u.CopyCQEs(cqes[:])
+		if n == 0 {
+			return r.owed > 0
+		}
+		for i := range cqes[:n] {
+			r.owed--
+			r.complete(cqes[i].UserData, cqes[i].Res)
+		}
+	}
+}
+
+// complete notes what became of an entry. mu is held.
+func (r *ring) complete(id uint64, res int32) {
+	f := r.flights[id/depth]
+	if f == nil || id%depth >= uint64(len(f.res)) {
+		return // of no entry of ours
+	}
+	f.res[id%depth] = res
+	f.pending--
+	if f.pending == 0 {
+		delete(r.flights, id/depth)
+		f.done <- struct{}{}
+	}
+}

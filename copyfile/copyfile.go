@@ -1,0 +1,387 @@
+// Package copyfile copies files, in the quickest way that there is for the two of them: sharing the
+// blocks, a copy within the kernel, or reads and writes.
+package copyfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfile/ringfile"
+)
+
+// Config says how Copy copies. The zero value is what programs want.
+type Config struct {
+	// Direct moves the data past the page cache, where a file system offers O_DIRECT, with many
+	// requests in flight: for copies that nobody will read soon, and that must not push out of the
+	// page cache what others do read.
+	Direct bool
+
+	// Progress, if not nil, is called with the number of bytes each time that some have been
+	// copied, by the goroutine that called Copy. Holes do not count.
+	Progress func(bytes int64)
+
+	// Engine carries the copy out. Nil: the default engine.
+	Engine *ringfile.Engine
+}
+
+// ErrIncomplete is in the error of a Copy that failed half-way and could not put things right: dst
+// existed, so that it was not removed, and now holds a part of src.
+var ErrIncomplete = errors.New("the destination existed before and is incomplete now")
+
+// MetadataError is in the error of a Copy whose data is complete: dst has the contents of src, but its
+// permissions or times could not be set, as on file systems that have none. Its permissions are
+// then narrower than those of src, or those that an existing dst had.
+type MetadataError struct {
+	// Err is what was refused, one *fs.PathError or several: "chmod", "setxattr", "chtimes".
+	Err error
+}
+
+func (e *MetadataError) Error() string { return "copied, but not as it was: " + e.Err.Error() }
+
+// Unwrap gives what was refused, so that errors.Is(err, fs.ErrPermission) works.
+func (e *MetadataError) Unwrap() error { return e.Err }
+
+// errSameFile is the error of a Copy onto itself.
+var errSameFile = errors.New("source and destination are the same file")
+
+// errNotRegular is the error of a Copy from or to a pipe, a device or the like.
+var errNotRegular = errors.New("not a regular file")
+
+// errLeft is in the error of a Copy whose context has ended while a device does not answer.
+var errLeft = errors.New("a device does not answer; the destination is cleaned up when it does")
+
+// patience is how long Copy waits, after its context has ended, for the end of the call that is under
+// way, and for dst to be cleaned up.
+const patience = time.Second
+
+// Copy copies the regular file src to dst, with its permissions (mode and POSIX access control list)
+// and its times of access and modification; owner, set-user-ID bits and extended attributes are not
+// copied, and nothing is synced. Holes stay holes. It returns the size of the copy. An existing dst is
+// overwritten in place: whoever has it open sees that, and a symbolic link is followed. Copying a
+// file onto itself is refused.
+//
+// It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy
+// within the kernel (copy_file_range(2)), or reads and writes: many in flight with Config.Direct.
+// Where the kernel's ways are refused, for whatever reason, it reads and writes.
+//
+// If the data cannot be copied, dst is removed if it was created; if it had existed,
+// errors.Is(err, ErrIncomplete) holds as soon as dst has been changed. If only the permissions or times
+// cannot be set, dst stays, complete, and the error has a *MetadataError. A src that changes meanwhile
+// gives a mixture; one that grows, or is longer than it says, is copied up to the end that the reading
+// finds.
+//
+// When ctx ends, the copy is given up and the error matches the cause of ctx. Copy then waits until dst
+// has been cleaned up, which may take as long as the device needs for a few megabytes, but no longer
+// than a second: if a device does not answer, a dst that was created is removed behind Copy's back, once
+// the device does, and one that existed may be incomplete.
+//
+// The error wraps a *fs.PathError if it concerns one of the files, otherwise a *os.LinkError.
+func Copy(ctx context.Context, dst, src string, c Config) (n int64, err error) {
+	cp := &copying{ctx: ctx, engine: c.Engine, config: c, srcName: src, dstName: dst}
+	if cp.engine == nil {
+		if cp.engine, err = ringfile.Default(); err != nil {
+			return 0, cp.wrap(err)
+		}
+	}
+	if err := cp.ended(); err != nil {
+		return 0, err
+	}
+	if ctx.Done() == nil {
+		return cp.run()
+	}
+	return cp.runUntil()
+}
+
+// copying is one Copy.
+type copying struct {
+	ctx              context.Context
+	engine           *ringfile.Engine
+	config           Config
+	srcName, dstName string
+
+	// Of runUntil.
+	moved   chan int64  // bytes copied, for Progress; nil if nobody asks
+	decided atomic.Bool // what the caller is told: how the copy ended, or, if it is quicker, that it has left
+
+	src, dst file
+	info     fs.FileInfo // of src, as it was at the start
+	acl      acl         // of src; nil if it has none
+	made     fs.FileInfo // of dst
+	created  bool        // dst did not exist
+	started  bool        // dst may have been changed
+	complete bool        // dst has the contents of src, and stays
+
+	noOffsets bool // src is read at its position
+}
+
+// file is one of the two files.
+type file struct {
+	*ringfile.File
+	direct bool // O_DIRECT is on
+}
+
+// runUntil runs the copy in a goroutine of its own, which the caller can leave behind.
+func (cp *copying) runUntil() (int64, error) {
+	type result struct {
+		n   int64
+		err error
+	}
+	done := make(chan result, 1)
+	if cp.config.Progress != nil {
+		cp.moved = make(chan int64)
+	}
+	go func() {
+		n, err := cp.run()
+		if !cp.decided.CompareAndSwap(false, true) && cp.complete {
+			cp.undo(nil) // the caller has been told otherwise
+		}
+		done <- result{n, err}
+	}()
+	for {
+		select {
+		case r := <-done:
+			return r.n, r.err
+		case n := <-cp.moved:
+			cp.config.Progress(n)
+			continue
+		case <-cp.ctx.Done():
+		}
+		late := time.NewTimer(patience)
+		defer late.Stop()
+		select {
+		case r := <-done:
+			return r.n, r.err
+		case <-late.C:
+			if !cp.decided.CompareAndSwap(false, true) {
+				r := <-done // it has come to an end right now
+				return r.n, r.err
+			}
+			return 0, fmt.Errorf("%w; %w", cp.ended(), errLeft)
+		}
+	}
+}
+
+// progress reports n more bytes.
+func (cp *copying) progress(n int64) {
+	switch {
+	case n <= 0 || cp.config.Progress == nil:
+	case cp.moved == nil:
+		cp.config.Progress(n)
+	default:
+		select {
+		case cp.moved <- n:
+		case <-cp.ctx.Done():
+		}
+	}
+}
+
+// run copies.
+func (cp *copying) run() (n int64, err error) {
+	if err = cp.open(); err == nil {
+		n, err = cp.data()
+	}
+	var refused error // of what is not data
+	if err == nil {
+		refused = cp.metadata()
+	}
+	if err1 := cp.close(); err == nil {
+		err = err1
+	}
+	if err != nil {
+		return n, cp.undo(err)
+	}
+	cp.complete = true
+	if refused != nil {
+		return n, &MetadataError{refused}
+	}
+	return n, nil
+}
+
+// ended returns an error if ctx has ended.
+func (cp *copying) ended() error {
+	if err := context.Cause(cp.ctx); err != nil {
+		return cp.wrap(err)
+	}
+	return nil
+}
+
+// wrap makes err, which may concern either file, what Copy returns.
+func (cp *copying) wrap(err error) error {
+	return &os.LinkError{Op: "copy", Old: cp.srcName, New: cp.dstName, Err: err}
+}
+
+// call makes blocking system calls about one of the files, as one of the bounded ones of the engine. It
+// waits for them: whoever must not wait has left this goroutine behind.
+func (cp *copying) call(name string, fn func() error) error {
+	err := cp.engine.Call(context.Background(), name, fn)
+	if err == ringfile.ErrEngineClosed {
+		return cp.wrap(err)
+	}
+	return err
+}
+
+// open opens both files, and prepares dst, once it is certain that it is not src.
+func (cp *copying) open() error {
+	if err := cp.call(cp.srcName, cp.openSource); err != nil {
+		return err
+	}
+	if err := cp.ended(); err != nil {
+		return err
+	}
+	if err := cp.call(cp.dstName, cp.openDestination); err != nil {
+		return err
+	}
+	switch {
+	case os.SameFile(cp.info, cp.made):
+		return cp.wrap(errSameFile)
+	case !cp.made.Mode().IsRegular():
+		return &fs.PathError{Op: "copy", Path: cp.dstName, Err: errNotRegular}
+	}
+	if err := cp.ended(); err != nil {
+		return err
+	}
+	if cp.made.Size() > 0 {
+		if err := cp.dst.Truncate(0); err != nil {
+			return err
+		}
+	}
+	cp.started = true
+	return nil
+}
+
+// openSource opens src.
+func (cp *copying) openSource() (err error) {
+	if err := refuseSpecial(cp.srcName); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(cp.srcName, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	if cp.info, err = f.Stat(); err == nil && !cp.info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "copy", Path: cp.srcName, Err: errNotRegular}
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	cp.acl = getACL(f)
+	cp.src = cp.adopt(f)
+	return nil
+}
+
+// openDestination opens dst, or creates it.
+func (cp *copying) openDestination() (err error) {
+	if err := refuseSpecial(cp.dstName); err != nil {
+		return err
+	}
+	// Whether it is created is known only from a call that creates it or fails. The owner may write
+	// until the end.
+	perm := cp.info.Mode().Perm()&0o700 | 0o200
+	f, err := os.OpenFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	cp.created = err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(cp.dstName, os.O_WRONLY, 0)
+	}
+	if err != nil {
+		return err
+	}
+	if cp.made, err = f.Stat(); err != nil {
+		f.Close()
+		return err
+	}
+	cp.dst = cp.adopt(f)
+	return nil
+}
+
+// refuseSpecial returns an error if the named file is there and is something that must not be opened: a
+// FIFO would wait for its other end, and a device may do anything.
+func refuseSpecial(name string) error {
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	return nil
+}
+
+// adopt makes f a file of the engine, with O_DIRECT if that is wanted and possible.
+func (cp *copying) adopt(f *os.File) file {
+	direct := cp.config.Direct && setDirect(f)
+	return file{cp.engine.NewFile(f), direct}
+}
+
+// metadata gives dst the mode and the times of src, at last. What is refused does not keep the rest.
+func (cp *copying) metadata() error {
+	err := cp.access()
+	if err1 := cp.call(cp.dstName, func() error { return setTimes(cp.dst.File, cp.info) }); err1 != nil {
+		err = errors.Join(err, err1)
+	}
+	return err
+}
+
+// access gives dst the permissions of src: its access control list if it has one, and its mode.
+func (cp *copying) access() error {
+	mode := cp.info.Mode().Perm()
+	var had bool // dst has, or had, a list
+	var refused error
+	err := cp.call(cp.dstName, func() (err error) {
+		had, refused = setACL(cp.dst.File, cp.acl)
+		if refused == nil || cp.acl == nil {
+			return refused
+		}
+		// Without the list the mode would let users do more than both together did.
+		mode = cp.acl.narrow(mode)
+		_, err = setACL(cp.dst.File, nil) // of the directory's default
+		return err
+	})
+	if err != nil {
+		return err // under a list of its own dst must not get that mode
+	}
+	if cp.created && !had && cp.made.Mode() == mode {
+		return nil
+	}
+	if err := cp.dst.Chmod(mode); err != nil {
+		return errors.Join(refused, err)
+	}
+	return refused
+}
+
+// close closes the files. It matters for dst.
+func (cp *copying) close() (err error) {
+	if cp.src.File != nil {
+		cp.src.Close()
+	}
+	if cp.dst.File != nil {
+		err = cp.dst.Close()
+	}
+	return err
+}
+
+// undo removes dst if it was created here and is still there, and returns err, or that it remains.
+func (cp *copying) undo(err error) error {
+	if !cp.created {
+		if cp.started && err != nil {
+			return fmt.Errorf("%w; %w", err, ErrIncomplete)
+		}
+		return err
+	}
+	remove := func() error {
+		st, err := os.Lstat(cp.dstName)
+		if err != nil || cp.made == nil || !os.SameFile(st, cp.made) {
+			return nil
+		}
+		return os.Remove(cp.dstName)
+	}
+	err1 := cp.engine.Call(context.Background(), cp.dstName, remove)
+	if err1 == ringfile.ErrEngineClosed {
+		err1 = remove() // whatever became of the engine
+	}
+	if err1 != nil {
+		return fmt.Errorf("%w; it could not be removed, and is incomplete: %w", err, err1)
+	}
+	return err
+}

@@ -1,0 +1,214 @@
+package copyfile
+
+import (
+	"context"
+	"errors"
+	"io"
+	"syscall"
+
+	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/stream"
+)
+
+const (
+	// kernelPiece is how much a call that cannot be interrupted copies.
+	kernelPiece = 8 << 20
+	// smallCopy is up to where a read and a write are quicker than a copy in the kernel.
+	smallCopy = 64 << 10
+	// bufferSize is the size of the pieces that are read and written.
+	bufferSize = 256 << 10
+)
+
+var buffers = ringfile.NewBufferPool(bufferSize, 4096)
+
+// data copies the contents, in the quickest way, and returns the size of the copy.
+func (cp *copying) data() (n int64, err error) {
+	size := cp.info.Size()
+	if size > 0 && cp.call(cp.dstName, func() error { return clone(cp.dst.File, cp.src.File) }) == nil {
+		st, err := cp.dst.Stat()
+		if err != nil {
+			return 0, err
+		}
+		cp.progress(st.Size())
+		return st.Size(), nil
+	}
+	holes := size > 0 && mayHaveHoles(cp.info)
+	if holes || cp.dst.direct && size > 0 {
+		// So that what is not written is a hole, and requests do not change the size one after the
+		// other.
+		if err := cp.dst.Truncate(size); err != nil {
+			return 0, err
+		}
+	}
+	var off int64
+	if holes {
+		if off, err = cp.extents(size); err != nil {
+			return off, err
+		}
+	}
+	end, err := cp.rest(off, size)
+	if err != nil {
+		return end, err
+	}
+	if holes && end == size {
+		// A hole does not tell whether the file still reaches to its end.
+		if st, err := cp.src.Stat(); err == nil {
+			end = min(end, st.Size())
+		}
+	}
+	if end < size {
+		return end, cp.dst.Truncate(end)
+	}
+	return end, nil
+}
+
+// extents copies what is no hole, up to the last extent, which may be longer than it says, and returns
+// where that begins.
+func (cp *copying) extents(size int64) (off int64, err error) {
+	for off < size {
+		from, to := off, size
+		err := cp.call(cp.srcName, func() error {
+			from, to = nextData(cp.src.File, off, size)
+			return nil
+		})
+		if err != nil {
+			return off, err
+		}
+		if to == size {
+			return from, nil
+		}
+		n, err := cp.extent(from, to)
+		if err != nil || from+n < to { // the file has become shorter
+			return from + n, err
+		}
+		off = to
+	}
+	return off, nil
+}
+
+// extent copies what lies from one offset to another, and returns how much there was before the end
+// of the file.
+func (cp *copying) extent(from, to int64) (n int64, err error) {
+	if n, err = cp.kernel(from, to); err != nil || from+n == to {
+		return n, err
+	}
+	m, err := cp.readAndWrite(from+n, to-from-n)
+	return n + m, err
+}
+
+// rest copies what lies behind off, to the end of the file, wherever that is: at size, unless the file
+// has changed, or does not say how long it is, as those in /proc. It returns the offset of the end.
+func (cp *copying) rest(off, size int64) (end int64, err error) {
+	n, err := cp.kernel(off, size)
+	if err != nil {
+		return off + n, err
+	}
+	m, err := cp.readAndWrite(off+n, 0)
+	return off + n + m, err
+}
+
+// kernel copies by copy_file_range(2). It ends early, without an error, where the kernel does not
+// want to go on, or the file has ended: reading on will tell.
+func (cp *copying) kernel(from, to int64) (n int64, err error) {
+	if cp.src.direct || cp.dst.direct || to-from <= smallCopy {
+		return 0, nil
+	}
+	for from+n < to {
+		if err := cp.ended(); err != nil {
+			return n, err
+		}
+		var m int
+		err := cp.call(cp.dstName, func() (err error) {
+			m, err = copyRange(cp.dst.File, cp.src.File, from+n, min(to-from-n, kernelPiece))
+			return err
+		})
+		if err != nil || m <= 0 {
+			return n, nil
+		}
+		n += int64(m)
+		cp.progress(int64(m))
+	}
+	return n, nil
+}
+
+// readAndWrite copies up to length bytes from off on by reads and writes, or, if length is 0, all up to
+// the end of the file.
+func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
+	if cp.src.direct || cp.dst.direct {
+		return cp.stream(off, length)
+	}
+	buf := buffers.Get()
+	defer buffers.Put(buf)
+	for {
+		if err := cp.ended(); err != nil {
+			return n, err
+		}
+		p := buf
+		if length > 0 {
+			p = p[:min(int64(len(p)), length-n)]
+		}
+		m, err := cp.read(p, off+n)
+		if m > 0 {
+			if _, err := cp.dst.WriteAt(p[:m], off+n); err != nil {
+				return n, err
+			}
+			n += int64(m)
+			cp.progress(int64(m))
+		}
+		if err == io.EOF || err == nil && n == length && length > 0 {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// read reads at off. Files that say that they are empty, as those in /proc do, are read at the position,
+// as some of them must be, and so are others that have no offsets.
+func (cp *copying) read(p []byte, off int64) (n int, err error) {
+	if cp.info.Size() > 0 && !cp.noOffsets {
+		n, err = cp.src.ReadAt(p, off)
+		if off > 0 || n > 0 || !errors.Is(err, syscall.ESPIPE) {
+			return n, err
+		}
+		cp.noOffsets = true
+	}
+	return cp.src.Read(p)
+}
+
+// stream is readAndWrite with many requests in flight, on the side that has O_DIRECT.
+func (cp *copying) stream(off, length int64) (n int64, err error) {
+	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.File, stream.Config{Offset: off, Length: length})
+	defer r.Close()
+	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.File, stream.Config{Offset: off})
+	n, err = w.ReadFrom(watched{r, cp})
+	if err1 := w.Close(); err == nil {
+		err = err1
+	}
+	return n, err
+}
+
+// contextFor returns the context for a stream of f. Without O_DIRECT it would have each piece
+// copied once more; to look at it between pieces is enough there.
+func (cp *copying) contextFor(f file) context.Context {
+	if f.direct {
+		return cp.ctx
+	}
+	return context.Background()
+}
+
+// watched is a source that ends with the context and reports progress.
+type watched struct {
+	io.Reader
+	cp *copying
+}
+
+func (w watched) Read(p []byte) (int, error) {
+	if err := w.cp.ended(); err != nil {
+		return 0, err
+	}
+	n, err := w.Reader.Read(p)
+	w.cp.progress(int64(n))
+	return n, err
+}

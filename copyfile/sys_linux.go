@@ -1,0 +1,178 @@
+package copyfile
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringfile/ringfile"
+)
+
+// control makes system calls on the descriptor of f, an *os.File or a *ringfile.File, which stays open
+// meanwhile.
+func control(f syscall.Conn, do func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if conn.Control(func(fd uintptr) { err = do(int(fd)) }) != nil {
+		return fs.ErrClosed
+	}
+	return err
+}
+
+// between is control for two files.
+func between(dst, src syscall.Conn, do func(dst, src int) error) error {
+	return control(dst, func(dst int) error {
+		return control(src, func(src int) error { return do(dst, src) })
+	})
+}
+
+// retry makes a system call until no signal interrupts it.
+func retry(do func() error) error {
+	for {
+		if err := do(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// setDirect switches O_DIRECT on for f, and reports whether it is: not where the file system does not
+// offer that for this file. See statx(2), STATX_DIOALIGN, and fcntl(2), F_SETFL.
+func setDirect(f *os.File) bool {
+	return control(f, func(fd int) error {
+		var st unix.Statx_t
+		err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
+		if err == nil && st.Mask&unix.STATX_DIOALIGN != 0 && st.Dio_offset_align == 0 {
+			return errors.ErrUnsupported
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil {
+			return err
+		}
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_DIRECT)
+		return err
+	}) == nil
+}
+
+// clone makes dst share the blocks of src. See ioctl_ficlone(2).
+func clone(dst, src *ringfile.File) error {
+	return between(dst, src, func(dst, src int) error {
+		return retry(func() error { return unix.IoctlFileClone(dst, src) })
+	})
+}
+
+// copyRange copies up to length bytes at off within the kernel. See copy_file_range(2).
+func copyRange(dst, src *ringfile.File, off, length int64) (n int, err error) {
+	err = between(dst, src, func(dst, src int) error {
+		return retry(func() (err error) {
+			from, to := off, off
+			n, err = unix.CopyFileRange(src, &from, dst, &to, int(min(length, math.MaxInt32)), 0)
+			return err
+		})
+	})
+	return n, err
+}
+
+// mayHaveHoles reports whether a file takes less room than its size.
+func mayHaveHoles(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Blocks < (st.Size+511)/512
+}
+
+// nextData returns from where to where, at or behind off, there is data: an empty range at size if
+// there is none. Where the file system does not tell, all is data. It moves the file position. See
+// lseek(2).
+func nextData(f *ringfile.File, off, size int64) (from, to int64) {
+	from, to = off, size // where nothing is known, reading tells
+	control(f, func(fd int) error {
+		data, err := unix.Seek(fd, off, unix.SEEK_DATA)
+		switch {
+		case err == syscall.ENXIO, err == nil && data >= size:
+			from = size
+			return nil
+		case err != nil || data < off:
+			return err
+		}
+		from = data
+		hole, err := unix.Seek(fd, data, unix.SEEK_HOLE)
+		if err == nil && hole > data { // never go round in a circle
+			to = min(hole, size)
+		}
+		return err
+	})
+	return from, to
+}
+
+// setTimes gives f the times of access and modification in info. See utimensat(2).
+func setTimes(f *ringfile.File, info fs.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	times := []unix.Timespec{unix.Timespec(st.Atim), unix.Timespec(st.Mtim)}
+	err := control(f, func(fd int) error {
+		return retry(func() error { return unix.UtimesNanoAt(fd, "", times, unix.AT_EMPTY_PATH) })
+	})
+	if err == syscall.EINVAL || err == syscall.ENOENT { // before Linux 5.8
+		return os.Chtimes(f.Name(), time.Unix(st.Atim.Unix()), info.ModTime())
+	}
+	return wrap("chtimes", f, err)
+}
+
+func wrap(op string, f *ringfile.File, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
+}
+
+const aclAttr = "system.posix_acl_access"
+
+// getACL returns the access control list of f, nil if it has none. See fgetxattr(2) and acl(5).
+func getACL(f syscall.Conn) (a acl) {
+	control(f, func(fd int) error {
+		room := make([]byte, 512) // of 63 entries
+		n, err := unix.Fgetxattr(fd, aclAttr, room)
+		if err == syscall.ERANGE {
+			room = make([]byte, 64<<10) // no attribute is longer
+			n, err = unix.Fgetxattr(fd, aclAttr, room)
+		}
+		switch err {
+		case nil:
+			a = room[:n]
+		case syscall.ENODATA, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EPERM, syscall.EINVAL:
+		default:
+			a = unreadable
+		}
+		return nil
+	})
+	return a
+}
+
+// setACL gives f the access control list a, or, if that is nil, takes away what f has, and reports
+// whether there was something to do. See fsetxattr(2).
+func setACL(f *ringfile.File, a acl) (done bool, err error) {
+	switch {
+	case a == nil && getACL(f) == nil:
+		return false, nil
+	case a != nil && len(a) == 0:
+		return true, wrap("getxattr", f, syscall.EIO)
+	}
+	err = control(f, func(fd int) error {
+		if a != nil {
+			return retry(func() error { return unix.Fsetxattr(fd, aclAttr, a, 0) })
+		}
+		// The group's bits are the mask until the list is gone.
+		if err := retry(func() error { return unix.Fchmod(fd, 0o600) }); err != nil {
+			return err
+		}
+		return retry(func() error { return unix.Fremovexattr(fd, aclAttr) })
+	})
+	return true, wrap("setxattr", f, err)
+}

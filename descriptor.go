@@ -1,0 +1,92 @@
+package ringfile
+
+import (
+	"io"
+	"io/fs"
+	"sync/atomic"
+
+	"github.com/ringfile/ringfile/internal/sysio"
+)
+
+// descriptor is an open descriptor, what it is open on, and how many use it: its owner, until Close, and
+// each operation in flight. The last use closes it, once.
+type descriptor struct {
+	sysio.Handle
+	sysio.Status
+	polled bool // direct transfers must be polled (Config.IOPoll)
+
+	uses atomic.Int64 // with closedBit
+	// closing, if not nil, closes the descriptor for those that must not wait, see releaseAsync.
+	closing func(*descriptor)
+}
+
+const closedBit = 1 << 62
+
+// acquire admits a use; false after close.
+func (d *descriptor) acquire() bool {
+	for {
+		n := d.uses.Load()
+		if n&closedBit != 0 {
+			return false
+		}
+		if d.uses.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// share adds a use on behalf of somebody who has one.
+func (d *descriptor) share() { d.uses.Add(1) }
+
+// closed reports whether close has been called.
+func (d *descriptor) closed() bool { return d.uses.Load()&closedBit != 0 }
+
+// close refuses further uses; ok is false if that was done before. others reports whether there are
+// uses beside the owner's, which is still to be released.
+func (d *descriptor) close() (others, ok bool) {
+	for {
+		n := d.uses.Load()
+		if n&closedBit != 0 {
+			return false, false
+		}
+		if d.uses.CompareAndSwap(n, n|closedBit) {
+			return n > 1, true
+		}
+	}
+}
+
+// release ends a use. The last one closes the descriptor and returns what came of it.
+func (d *descriptor) release() error {
+	if d.uses.Add(-1) == closedBit {
+		return d.OS.Close()
+	}
+	return nil
+}
+
+// releaseAsync is release for those who must not wait, as closing can take long.
+func (d *descriptor) releaseAsync() {
+	if d.uses.Add(-1) == closedBit {
+		d.closing(d)
+	}
+}
+
+// leave ends a use, without waiting if the call must be on time.
+func (d *descriptor) leave(onTime bool) {
+	if onTime {
+		d.releaseAsync()
+	} else {
+		d.release()
+	}
+}
+
+// wrap makes err, from an operation called name, what os would return.
+func (d *descriptor) wrap(name string, err error) error {
+	switch err {
+	case nil, io.EOF:
+		return err
+	}
+	if _, ok := err.(*fs.PathError); ok {
+		return err
+	}
+	return &fs.PathError{Op: name, Path: d.OS.Name(), Err: err}
+}

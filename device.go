@@ -1,0 +1,276 @@
+package ringfile
+
+import (
+	"hash/maphash"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ringfile/ringfile/internal/count"
+	"github.com/ringfile/ringfile/internal/limit"
+	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/internal/route"
+	"github.com/ringfile/ringfile/uring"
+)
+
+// device is a file system, or a block device that is used without one: what is known of it, and all that
+// its users have to wait for. A device that hangs, or is full, holds up its own users and nobody else.
+type device struct {
+	all     *devices
+	facts   facts
+	closing func(*descriptor) // closeLater
+	*lane
+}
+
+// facts is what is known of a device, learned from its answers.
+type facts struct {
+	nowait route.Fact // whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
+	memory route.Fact // whether it has no device, so that a sync has nothing to wait for
+	cow    route.Fact // known when memory is: whether it never writes over what is there
+	polled route.Fact // whether it has poll queues; asked by engines that poll
+}
+
+// closeLater closes a descriptor for those that do not wait for it.
+func (d *device) closeLater(desc *descriptor) {
+	go func() {
+		permit := d.calls.Acquire()
+		defer d.calls.Release(&permit)
+		desc.OS.Close()
+	}()
+}
+
+// lane is what the users of a device wait for. Beyond maxLanes devices of an engine share them.
+type lane struct {
+	calls *limit.Pool // blocking calls on open files
+	names *limit.Pool // blocking calls on names
+	loans *limit.Pool // operations that have memory of the engine
+
+	reads, writes route.Few // direct transfers, and large buffered reads, that are left to system calls
+	large         route.Few
+
+	opening atomic.Bool // somebody makes the rings, or has made them
+	queues  atomic.Pointer[[]*queue]
+}
+
+// maxLanes bounds how many devices have rings and permits of their own.
+const maxLanes = 64
+
+// devices are those of an engine, found by their numbers.
+type devices struct {
+	config  Config
+	rings   ringMaker
+	uring   bool          // there are rings
+	threads *limit.Budget // of all blocking calls together
+	nowhere *limit.Pool   // blocking calls on names of which nobody knows on what device they are
+	flying  atomic.Int32  // queues that have requests in flight
+	failed  count.Counter // rings that are broken
+	closed  atomic.Bool
+
+	mu    sync.RWMutex
+	known map[uint64]*device
+	lanes []*lane
+	names names
+}
+
+func (ds *devices) init(c Config) {
+	ds.config = c
+	ds.rings.config = c
+	ds.threads = limit.NewBudget(4 * c.BlockingLimit)
+	ds.nowhere = limit.NewPool(c.BlockingLimit, 4*c.BlockingLimit, ds.threads)
+}
+
+// blockDevice is set in the number of a block device, apart from the file system that may be on it.
+const blockDevice = 1 << 63
+
+// at returns the device with a number, which is noted when it is met first.
+func (ds *devices) at(number uint64) *device {
+	ds.mu.RLock()
+	d := ds.known[number]
+	ds.mu.RUnlock()
+	if d != nil {
+		return d
+	}
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if d = ds.known[number]; d != nil {
+		return d
+	}
+	if ds.known == nil {
+		ds.known = make(map[uint64]*device)
+	}
+	if len(ds.known) >= maxDevices {
+		clear(ds.known) // they will be met again; files keep theirs
+	}
+	d = &device{all: ds}
+	d.closing = d.closeLater
+	if len(ds.lanes) < maxLanes {
+		d.lane = ds.newLane()
+		ds.lanes = append(ds.lanes, d.lane)
+	} else {
+		d.lane = ds.lanes[number%maxLanes]
+	}
+	ds.known[number] = d
+	return d
+}
+
+// maxDevices is how many devices are remembered.
+const maxDevices = 1024
+
+func (ds *devices) newLane() *lane {
+	limitOf := ds.config.BlockingLimit
+	depth := roundUp(ds.config.Depth)
+	if ds.config.Depth == 0 {
+		depth = defaultDepth
+	}
+	return &lane{
+		calls: limit.NewPool(limitOf, 4*limitOf, ds.threads),
+		names: limit.NewPool(limitOf, 4*limitOf, ds.threads),
+		loans: limit.NewPool(depth, depth, limit.NewBudget(depth)),
+		// Measured with two Ps only.
+		reads:  route.Few{Most: int32(2*ds.psPerRing() + 1)},
+		writes: route.Few{Most: int32(2*ds.psPerRing() + 1)},
+		large:  route.Few{Most: int32(8 * ds.psPerRing())},
+	}
+}
+
+// psPerRing returns how many Ps share a ring.
+func (ds *devices) psPerRing() int {
+	return (runtime.GOMAXPROCS(0) + ds.config.Rings - 1) / ds.config.Rings
+}
+
+// everyLane returns the lanes that there are.
+func (ds *devices) everyLane() []*lane {
+	ds.mu.RLock()
+	defer ds.mu.RUnlock()
+	return ds.lanes
+}
+
+// queue returns the queue for the next request of this goroutine, nil if there is none. It makes the
+// rings when they are first needed.
+func (d *device) queue() *queue {
+	all := d.queues.Load()
+	if all == nil {
+		if all = d.open(); all == nil {
+			return nil
+		}
+	}
+	if len(*all) == 1 {
+		return (*all)[0]
+	}
+	if len(*all) == 0 {
+		return nil
+	}
+	return (*all)[count.Spread(1<<16)%len(*all)]
+}
+
+// open makes the rings of the lane. If there cannot be one, for want of memory or descriptors, the lane goes
+// without. One caller makes them; for the others there are none meanwhile.
+func (d *device) open() *[]*queue {
+	ds := d.all
+	if !ds.uring || ds.closed.Load() || !d.opening.CompareAndSwap(false, true) {
+		return d.queues.Load()
+	}
+	outside.Do(func() {
+		all := []*queue{}
+		var first *uring.Ring
+		for range ds.config.Rings {
+			if q := ds.openQueue(first); q != nil {
+				all = append(all, q)
+				first = all[0].u
+			}
+		}
+		d.queues.Store(&all)
+		if ds.closed.Load() { // Close may not have seen them
+			for _, q := range all {
+				q.refuse()
+			}
+		}
+	})
+	return d.queues.Load()
+}
+
+// openQueue makes a queue; nil if that is not possible. It must be called outside of tests' bubbles.
+func (ds *devices) openQueue(beside *uring.Ring) *queue {
+	u, slots, err := ds.rings.take(beside)
+	if err != nil {
+		return nil
+	}
+	q, err := newQueue(u, slots, &ds.flying, &ds.failed)
+	if err != nil {
+		u.Close()
+		return nil
+	}
+	return q
+}
+
+// everyQueue gives the queues of a lane.
+func (l *lane) everyQueue(yield func(*queue) bool) {
+	if all := l.queues.Load(); all != nil {
+		for _, q := range *all {
+			if !yield(q) {
+				return
+			}
+		}
+	}
+}
+
+// inFlight returns how many requests are in flight on the lane.
+func (l *lane) inFlight() (n int) {
+	for q := range l.everyQueue {
+		n += int(q.inFlight.Load())
+	}
+	return n
+}
+
+// names remembers on what device directories are. A directory that takes another's cell is met again.
+type names struct {
+	cells [256]atomic.Pointer[directory]
+}
+
+type directory struct {
+	path   string
+	device *device
+}
+
+var hashSeed = maphash.MakeSeed()
+
+func (n *names) cell(dir string) *atomic.Pointer[directory] {
+	return &n.cells[maphash.String(hashSeed, dir)%uint64(len(n.cells))]
+}
+
+// learn notes that dir is on d.
+func (n *names) learn(dir string, d *device) { n.cell(dir).Store(&directory{dir, d}) }
+
+// where returns the directory that path is in, and on what device that is, nil if it is not known.
+func (ds *devices) where(path string) (dir string, d *device) {
+	dir = directoryOf(path)
+	if known := ds.names.cell(dir).Load(); known != nil && known.path == dir {
+		return dir, known.device
+	}
+	return dir, nil
+}
+
+// namesOf returns the permits for calls on names on d, or on who knows what device.
+func (ds *devices) namesOf(d *device) *limit.Pool {
+	if d == nil {
+		return ds.nowhere
+	}
+	return d.lane.names
+}
+
+// near returns the permits for a call on path.
+func (ds *devices) near(path string) *limit.Pool {
+	_, d := ds.where(path)
+	return ds.namesOf(d)
+}
+
+// directoryOf returns path without its last element.
+func directoryOf(path string) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if os.IsPathSeparator(path[i]) {
+			return path[:i]
+		}
+	}
+	return ""
+}

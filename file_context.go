@@ -1,0 +1,202 @@
+package ringfile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// ReadAtContext is ReadAt, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and p may have been filled in part. The data is copied through memory of the
+// engine; p is the caller's again at the return in any case. With a context that cannot end it is ReadAt.
+func (f *File) ReadAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
+	return f.at(ctx, operation{code: opRead, buf: p, off: off})
+}
+
+// WriteAtContext is WriteAt, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and bytes beyond the n that are reported may or may not reach the file, even
+// later; a later write through this File to the same place waits for that. p is the caller's again at the
+// return in any case.
+func (f *File) WriteAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
+	return f.at(ctx, operation{code: opWrite, buf: p, off: off})
+}
+
+// ReadvAtContext is ReadvAt, given up when ctx ends. See ReadAtContext.
+func (f *File) ReadvAtContext(ctx context.Context, vec [][]byte, off int64) (n int, err error) {
+	return f.at(ctx, operation{code: opReadv, vec: vec, off: off})
+}
+
+// WritevAtContext is WritevAt, given up when ctx ends. See WriteAtContext.
+func (f *File) WritevAtContext(ctx context.Context, vec [][]byte, off int64) (n int, err error) {
+	return f.at(ctx, operation{code: opWritev, vec: vec, off: off})
+}
+
+// ReadContext is Read, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError. Pipes and what else the runtime's poller serves are read through os, with ctx
+// turned into a deadline: a Read without a context that waits at the same time is interrupted, too.
+// What os cannot interrupt (a device, a pipe in blocking mode) this cannot either.
+func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
+	if !f.valid() {
+		return 0, fs.ErrInvalid
+	}
+	if !f.t.Seekable || len(p) == 0 {
+		return f.pollUntil(ctx, opRead, (*os.File).SetReadDeadline, func() (int, error) { return f.t.OS.Read(p) })
+	}
+	if ctx.Done() == nil {
+		return f.Read(p)
+	}
+	return f.t.readWriteUntil(ctx, operation{code: opRead, once: true, desc: &f.t.descriptor, buf: p, off: offCurrent})
+}
+
+// WriteContext is Write, given up when ctx ends: then the error is the cause of ctx, in a
+// *fs.PathError, and bytes beyond the n that are reported may or may not reach the file, even
+// later; later transfers at the position wait for that. See ReadContext for pipes.
+func (f *File) WriteContext(ctx context.Context, p []byte) (n int, err error) {
+	if !f.valid() {
+		return 0, fs.ErrInvalid
+	}
+	if !f.t.Seekable || len(p) == 0 {
+		return f.pollUntil(ctx, opWrite, (*os.File).SetWriteDeadline, func() (int, error) { return f.t.OS.Write(p) })
+	}
+	if ctx.Done() == nil {
+		return f.Write(p)
+	}
+	return f.t.readWriteUntil(ctx, operation{code: opWrite, desc: &f.t.descriptor, buf: p, off: offCurrent})
+}
+
+// SyncContext is Sync, given up when ctx ends; the kernel may go on with it.
+func (f *File) SyncContext(ctx context.Context) error {
+	return f.control(ctx, operation{code: opFsync})
+}
+
+// DatasyncContext is Datasync, given up when ctx ends; the kernel may go on with it.
+func (f *File) DatasyncContext(ctx context.Context) error {
+	return f.control(ctx, operation{code: opFdatasync})
+}
+
+// CloseContext is Close that is waited for until ctx ends at most: then the error is the cause of
+// ctx, in a *fs.PathError. The file is closed in any case, even if ctx has ended before. File servers
+// may have to store what was written (NFS, FUSE), and have errors to report, in time to be seen or
+// not.
+func (f *File) CloseContext(ctx context.Context) error {
+	if err := f.shut(); err != nil {
+		return err
+	}
+	if ctx.Done() == nil {
+		return f.t.release()
+	}
+	done := make(chan error, 1)
+	go func() {
+		permit := f.t.dev.calls.Acquire()
+		defer f.t.dev.calls.Release(&permit)
+		done <- f.t.release()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return f.t.wrap("close", context.Cause(ctx))
+	}
+}
+
+// pollUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. One
+// at a time in each direction, as they use the same deadline.
+func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
+	t := &f.t
+	if err := context.Cause(ctx); err != nil {
+		return 0, t.wrap(code.name(), err)
+	}
+	if ctx.Done() == nil {
+		return call()
+	}
+	lock, by := &f.reading, t.deadlineOf(code)
+	if code.writes() {
+		lock = &f.writing
+	}
+	if !lock.Lock(ctx.Done(), nil) {
+		return 0, t.wrap(code.name(), context.Cause(ctx))
+	}
+	defer lock.Unlock()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		by.mu.Lock()
+		set(t.OS, time.Unix(1, 0))
+		by.mu.Unlock()
+		close(interrupted)
+	})
+	n, err := call()
+	if !stop() {
+		<-interrupted
+		by.mu.Lock()
+		set(t.OS, by.at) // as the user has it
+		by.mu.Unlock()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = &fs.PathError{Op: code.name(), Path: t.OS.Name(), Err: context.Cause(ctx)}
+		}
+	}
+	return n, err
+}
+
+// SetDeadline sets the read and the write deadline. Calls in flight and later ones fail with an
+// error that matches os.ErrDeadlineExceeded once t has passed; the zero time removes the
+// deadlines. Unlike those of os, files on disk have deadlines, too: a call returns on time even if
+// the device hangs. The transfer that was under way is cancelled if that is possible; a write may
+// still reach the file later, in whole or in part.
+//
+// While a deadline is set, transfers are copied through memory of the engine, as the kernel may
+// use their buffers for longer than the call lasts. A call on a file on disk that was in flight,
+// without a deadline, when one was set is interrupted only if the kernel can cancel it.
+//
+// Directories and devices that os cannot poll have no deadlines: os.ErrNoDeadline.
+func (f *File) SetDeadline(t time.Time) error {
+	return f.setDeadline(t, (*os.File).SetDeadline, true, true)
+}
+
+// SetReadDeadline sets the deadline of Read, ReadAt and their like. See SetDeadline.
+func (f *File) SetReadDeadline(t time.Time) error {
+	return f.setDeadline(t, (*os.File).SetReadDeadline, true, false)
+}
+
+// SetWriteDeadline sets the deadline of Write, WriteAt and their like, Sync and Datasync. See
+// SetDeadline.
+func (f *File) SetWriteDeadline(t time.Time) error {
+	return f.setDeadline(t, (*os.File).SetWriteDeadline, false, true)
+}
+
+func (f *File) setDeadline(at time.Time, set func(*os.File, time.Time) error, reads, writes bool) error {
+	if !f.valid() {
+		return fs.ErrInvalid
+	}
+	t := &f.t
+	if !t.Seekable {
+		for _, d := range []*deadline{&t.readBy, &t.writeBy} {
+			if d == &t.readBy && reads || d == &t.writeBy && writes {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				d.at = at
+			}
+		}
+		return set(t.OS, at)
+	}
+	if err := t.begin("set deadline"); err != nil {
+		return err
+	}
+	defer t.end()
+	if reads {
+		t.readBy.set(at, func() { t.expire(opcode.reads) })
+	}
+	if writes {
+		t.writeBy.set(at, func() { t.expire(func(c opcode) bool { return c.writes() || c.syncs() }) })
+	}
+	return nil
+}
+
+// expire gives up the requests that match, as their deadline has passed.
+func (t *target) expire(match func(opcode) bool) {
+	for q := range t.dev.everyQueue {
+		q.cancelFile(&t.descriptor, match, byDeadline)
+	}
+	t.line.dismiss(func(r *request) bool { return match(r.code) }, byDeadline)
+}

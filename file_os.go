@@ -1,0 +1,258 @@
+package ringfile
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// The methods in this file do what os does, through os. Those that can wait for a device take a permit
+// among the bounded blocking calls.
+
+// call makes a call of os, named for its errors, with a use of the descriptor and a permit.
+func osCall[T any](f *File, name string, call func(*os.File) (T, error)) (v T, err error) {
+	if !f.valid() {
+		return v, fs.ErrInvalid
+	}
+	if err := f.t.begin(name); err != nil {
+		return v, err
+	}
+	defer f.t.end()
+	permit := f.t.dev.calls.Acquire()
+	defer f.t.dev.calls.Release(&permit)
+	return call(f.t.OS)
+}
+
+// osDo is osCall for a call that returns nothing but an error.
+func osDo(f *File, name string, call func(*os.File) error) error {
+	_, err := osCall(f, name, func(o *os.File) (struct{}, error) { return struct{}{}, call(o) })
+	return err
+}
+
+// Name returns the name that the file was opened with.
+func (f *File) Name() string { return f.t.OS.Name() }
+
+// Fd returns the descriptor, which stays the File's: it is valid until Close. A descriptor that
+// os put into non-blocking mode is set back to blocking mode, as by os.File.Fd.
+func (f *File) Fd() uintptr {
+	if !f.valid() {
+		return ^uintptr(0)
+	}
+	if f.t.Nonblock {
+		f.t.SetBlocking()
+	}
+	return f.t.OS.Fd()
+}
+
+// Dup returns an *os.File with a descriptor of its own for the same open file, with the same position: for
+// what takes nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or net.FileConn. Both are to be
+// closed. See dup(2). The error matches errors.ErrUnsupported on systems without that.
+func (f *File) Dup() (*os.File, error) {
+	if !f.valid() {
+		return nil, fs.ErrInvalid
+	}
+	if err := f.t.begin("dup"); err != nil {
+		return nil, err
+	}
+	defer f.t.end()
+	f.t.shared.Store(true)
+	o, err := f.t.Handle.Dup()
+	return o, f.t.wrap("dup", err)
+}
+
+// SyscallConn gives raw access to the descriptor, which cannot be closed in the meantime.
+func (f *File) SyscallConn() (syscall.RawConn, error) {
+	if !f.valid() {
+		return nil, fs.ErrInvalid
+	}
+	return f.t.OS.SyscallConn()
+}
+
+// Stat describes the file. See fstat(2).
+func (f *File) Stat() (fs.FileInfo, error) { return osCall(f, "stat", (*os.File).Stat) }
+
+// Seek moves the file position to offset, relative to the start, the position or the end
+// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns it. It waits for no device, but for a Read
+// or Write that is under way, and, relative to the end, for a file server. See lseek(2).
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	if !f.valid() {
+		return 0, fs.ErrInvalid
+	}
+	if err := f.t.begin("seek"); err != nil {
+		return 0, err
+	}
+	f.t.position.RLock()
+	pos, err := f.t.OS.Seek(offset, whence)
+	f.t.position.RUnlock()
+	f.t.end()
+	return pos, err
+}
+
+// Truncate changes the file's size; it does not move the position. See ftruncate(2).
+func (f *File) Truncate(size int64) error {
+	return osDo(f, "truncate", func(o *os.File) error { return o.Truncate(size) })
+}
+
+// Chmod changes the file's mode. See fchmod(2).
+func (f *File) Chmod(mode fs.FileMode) error {
+	return osDo(f, "chmod", func(o *os.File) error { return o.Chmod(mode) })
+}
+
+// Chown changes the file's owner and group; -1 leaves one as it is. See fchown(2).
+func (f *File) Chown(uid, gid int) error {
+	return osDo(f, "chown", func(o *os.File) error { return o.Chown(uid, gid) })
+}
+
+// Chdir makes the file, a directory, the current directory. See fchdir(2).
+func (f *File) Chdir() error { return osDo(f, "chdir", (*os.File).Chdir) }
+
+// ReadDir reads the directory's next n entries, all that are left if n <= 0; then the error is nil
+// at the end, and io.EOF otherwise.
+func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
+	return osCall(f, "readdir", func(o *os.File) ([]fs.DirEntry, error) { return o.ReadDir(n) })
+}
+
+// Readdir is ReadDir with a FileInfo for each entry.
+func (f *File) Readdir(n int) ([]fs.FileInfo, error) {
+	return osCall(f, "readdir", func(o *os.File) ([]fs.FileInfo, error) { return o.Readdir(n) })
+}
+
+// Readdirnames is ReadDir for the names alone.
+func (f *File) Readdirnames(n int) (names []string, err error) {
+	return osCall(f, "readdir", func(o *os.File) ([]string, error) { return o.Readdirnames(n) })
+}
+
+// Alignment is what O_DIRECT asks of transfers on a file.
+type Alignment struct {
+	Memory int // of a buffer's address, in bytes
+	Offset int // of a transfer's offset and length, in bytes
+	// Reported tells that the kernel named these values (statx(2) with STATX_DIOALIGN, Linux 6.1).
+	// Otherwise they are 4096, which suits nearly all devices.
+	Reported bool
+}
+
+// DirectAlign returns what transfers on this file must look like if it is opened with O_DIRECT.
+// The error matches errors.ErrUnsupported if the file cannot be opened so.
+func (f *File) DirectAlign() (Alignment, error) {
+	return osCall(f, "statx", func(*os.File) (Alignment, error) {
+		memory, offset, err := f.t.Alignment()
+		if err != nil {
+			return Alignment{}, f.t.wrap("statx", err)
+		}
+		if memory == 0 {
+			return Alignment{Memory: 4096, Offset: 4096}, nil
+		}
+		return Alignment{Memory: memory, Offset: offset, Reported: true}, nil
+	})
+}
+
+// ReadFrom copies from r to the file until r ends. From another file, a pipe or a connection the
+// data moves inside the kernel where that is possible (copy_file_range(2), splice(2)). A copy from what may be
+// silent for long, a pipe or a connection, is not counted among the bounded blocking calls.
+func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
+	if !f.valid() {
+		return 0, fs.ErrInvalid
+	}
+	src, silent := osReader(r)
+	if src.Reader == nil {
+		src.Reader = r
+		if f.t.Seekable {
+			return io.Copy(writerOnly{f}, r)
+		}
+	}
+	if f.t.Seekable && (f.t.Direct || f.t.writeBy.armed.Load()) {
+		return io.Copy(writerOnly{f}, r)
+	}
+	// Without a use of the descriptor: os counts its users itself, so that Close can end the copy.
+	if f.t.Seekable {
+		if err := f.t.begin("write"); err != nil {
+			return 0, err
+		}
+		f.t.end()
+		if !silent {
+			permit := f.t.dev.calls.Acquire()
+			defer f.t.dev.calls.Release(&permit)
+		}
+	}
+	n, err = f.t.OS.ReadFrom(src.Reader)
+	src.took(n)
+	return n, f.closedError("write", err)
+}
+
+// closedError gives an error of os that is about a closed file its usual form.
+func (f *File) closedError(name string, err error) error {
+	if err != nil && f.t.closed() && errors.Is(err, os.ErrClosed) {
+		return f.t.wrap(name, fs.ErrClosed)
+	}
+	return err
+}
+
+// WriteTo copies the file from its position to w until it ends. To a connection or another file
+// the data moves inside the kernel where that is possible (sendfile(2), copy_file_range(2)).
+func (f *File) WriteTo(w io.Writer) (n int64, err error) {
+	if !f.valid() {
+		return 0, fs.ErrInvalid
+	}
+	if dst, ok := w.(*File); ok && dst.valid() {
+		return dst.ReadFrom(f)
+	}
+	if !f.t.Seekable {
+		return f.t.OS.WriteTo(w)
+	}
+	if _, ok := w.(syscall.Conn); !ok || f.t.Direct || f.t.readBy.armed.Load() {
+		return io.Copy(w, readerOnly{f})
+	}
+	if err := f.t.begin("read"); err != nil {
+		return 0, err
+	}
+	f.t.end()
+	n, err = f.t.OS.WriteTo(w) // without a permit, as w may be silent
+	return n, f.closedError("read", err)
+}
+
+// writerOnly and readerOnly hide ReadFrom and WriteTo from io.Copy, which would call them again.
+type writerOnly struct{ io.Writer }
+type readerOnly struct{ io.Reader }
+
+// source is a reader as os knows it, and the one that is charged with what was copied, if there is one.
+type source struct {
+	io.Reader
+	limited *io.LimitedReader
+}
+
+func (s source) took(n int64) {
+	if s.limited != nil {
+		s.limited.N -= n
+	}
+}
+
+// osReader returns r as os knows it, if it may be something that the kernel can copy from, and whether that
+// may be silent for long.
+func osReader(r io.Reader) (src source, silent bool) {
+	switch r := r.(type) {
+	case *File:
+		if r.valid() && !r.t.Direct && !r.t.readBy.armed.Load() {
+			return source{Reader: r.t.OS}, !r.t.Seekable && !isDir(r.t.OS)
+		}
+	case *os.File:
+		st, err := r.Stat()
+		return source{Reader: r}, err != nil || !st.Mode().IsRegular() && !st.IsDir()
+	case *io.LimitedReader:
+		if _, nested := r.R.(*io.LimitedReader); nested {
+			return src, false
+		}
+		if src, silent = osReader(r.R); src.Reader != nil {
+			return source{&io.LimitedReader{R: src.Reader, N: r.N}, r}, silent
+		}
+	case syscall.Conn: // network connections
+		return source{Reader: r.(io.Reader)}, true
+	}
+	return src, false
+}
+
+func isDir(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.IsDir()
+}

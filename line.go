@@ -1,0 +1,78 @@
+package ringfile
+
+import (
+	"sync"
+
+	"github.com/ringfile/ringfile/internal/outside"
+)
+
+// line is where the writes to one file wait that are system calls and whose callers may leave: one goroutine
+// makes them, in the order in which they came. File systems let one write at a time into a file anyway, as a
+// rule; so nobody starves, one thread is held where a device hangs, and what has not begun can be given up
+// at once.
+type line struct {
+	mu      sync.Mutex
+	waiting requests // whose completers are lined
+	running bool     // the goroutine is there
+}
+
+// lined is a write in line.
+type lined interface {
+	completer
+	over() cause    // why it is not to be started any more
+	giveUp(cause)   // ends it
+	writeBlocking() // makes the write, and ends it
+}
+
+// push puts a write into the line, or gives it up if it comes too late.
+func (l *line) push(req *request, w lined) {
+	req.to = w
+	l.mu.Lock()
+	// Whoever has given it up since it was started has not seen it here.
+	if why := w.over(); why != notCancelled {
+		l.mu.Unlock()
+		w.giveUp(why)
+		return
+	}
+	l.waiting.push(req)
+	start := !l.running
+	l.running = true
+	l.mu.Unlock()
+	if start {
+		outside.Go(l.serve) // it may serve the callers of several bubbles of tests
+	}
+}
+
+// serve makes the writes until there are none left.
+func (l *line) serve() {
+	labelGoroutine("writer")
+	for {
+		l.mu.Lock()
+		if l.waiting.n == 0 {
+			l.running = false
+			l.mu.Unlock()
+			return
+		}
+		w := l.waiting.pop().to.(lined)
+		l.mu.Unlock()
+		w.writeBlocking()
+	}
+}
+
+// dismiss gives up the writes that match and have not begun, on behalf of why.
+func (l *line) dismiss(match func(*request) bool, why cause) {
+	var gone requests
+	l.mu.Lock()
+	for r := l.waiting.head; r != nil; {
+		next := r.next
+		if match(r) {
+			l.waiting.remove(r)
+			gone.push(r)
+		}
+		r = next
+	}
+	l.mu.Unlock()
+	for gone.n > 0 {
+		gone.pop().to.(lined).giveUp(why)
+	}
+}

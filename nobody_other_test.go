@@ -1,7 +1,0 @@
-//go:build !linux
-
-package ringfile_test
-
-import "os/exec"
-
-func asNobody(*exec.Cmd) {}

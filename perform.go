@@ -1,0 +1,526 @@
+package ringfile
+
+import (
+	"io"
+	"io/fs"
+	"math"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ringfile/ringfile/internal/limit"
+	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/internal/route"
+	"github.com/ringfile/ringfile/internal/sysio"
+)
+
+// target is what operations are carried out on: an open descriptor, its device, and what earlier
+// operations have met.
+type target struct {
+	descriptor
+	engine *Engine
+	dev    *device
+
+	readBy, writeBy deadline
+
+	shared   atomic.Bool // the position may be that of other descriptors, too
+	position limit.Lock  // held by transfers at the position: by some for themselves, see position.go
+
+	cached bool         // buffered reads may be tried with RWF_NOWAIT
+	hits   atomic.Int32 // reads in a row that the page cache had, see readNow
+	misses atomic.Int32 // reads in a row that were not in the page cache
+	size   atomic.Int64 // of the file when it was last asked for, see grows
+	synced atomic.Int32 // direct writes to go until they are no longer those of one who syncs
+	left   leftWrites
+	line   line
+}
+
+// open makes t the target of an open file.
+func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status) {
+	t.engine, t.Handle, t.Status = e, h, s
+	number := s.Device
+	if s.Block {
+		number |= blockDevice
+	}
+	t.dev = e.devices.at(number)
+	if s.Block {
+		t.dev.facts.memory.Set(route.No) // whatever the file system that its node is on
+	}
+	t.polled = e.devices.config.IOPoll && e.devices.uring
+	t.closing = t.dev.closing
+	t.cached = s.Seekable && !s.Direct && e.devices.uring && !e.devices.rings.falseEOF
+	t.uses.Store(1)
+}
+
+// begin admits an operation: the descriptor stays open until end. name is for the error.
+func (t *target) begin(name string) error {
+	if !t.acquire() {
+		return t.wrap(name, fs.ErrClosed)
+	}
+	if t.engine.devices.closed.Load() {
+		t.release()
+		return t.wrap(name, ErrEngineClosed)
+	}
+	return nil
+}
+
+func (t *target) end() { t.release() }
+
+// deadlineOf returns the deadline that an operation is subject to. Syncs count as writes.
+func (t *target) deadlineOf(code opcode) *deadline {
+	if code.reads() {
+		return &t.readBy
+	}
+	return &t.writeBy
+}
+
+// until returns what ends an operation early, beside ctx.
+func (t *target) until(u until, code opcode) until {
+	if code.timed() {
+		u.late = t.deadlineOf(code).late()
+	}
+	return u
+}
+
+// input gathers what the route of an operation depends on, behind the first n bytes. A leavable one is a
+// Future, or has a context.
+func (t *target) input(op *operation, n int, leavable bool) route.Input {
+	f := &t.dev.facts
+	in := route.Input{
+		Kind: op.code.kind(), Size: op.want() - n,
+		Ring: t.engine.devices.uring, Seekable: t.Seekable, Direct: t.Direct,
+		Nowait: f.nowait.Get(), Memory: f.memory.Get(), Polled: t.polled,
+		FalseEOF: t.engine.devices.rings.falseEOF, Leavable: leavable, Position: op.off == offCurrent,
+	}
+	if !in.Ring || !in.Seekable || in.Kind == route.Write && !in.Direct {
+		return in // whatever else there is: it is a system call
+	}
+	if flying := t.engine.devices.flying.Load(); flying > 0 {
+		in.Flying = true
+		for q := range t.dev.everyQueue {
+			if q.inFlight.Load() > 0 {
+				flying--
+			}
+		}
+		in.FlyingElsewhere = flying > 0
+	}
+	if in.Direct && in.Kind == route.Write && in.Nowait == route.Yes {
+		in.Serial = t.serial(op)
+	}
+	return in
+}
+
+// serial reports whether op is a direct write that a ring would hand to a kernel worker, as the file system
+// cannot start it without waiting, as far as that can be told: one that makes the file longer, and any with
+// copy on write; and one of those between two syncs, where whoever waits for the device's cache gains
+// nothing by a ring (docs/decisions.md).
+func (t *target) serial(op *operation) bool {
+	if t.polled {
+		return false
+	}
+	if t.Append || t.dev.facts.cow.Get() == route.Yes || t.grows(op) {
+		return true
+	}
+	if n := t.synced.Load(); n > 0 && !t.engine.devices.config.polls() {
+		t.synced.Store(n - 1)
+		return true
+	}
+	return false
+}
+
+// syncMemory is for how many direct writes a file remembers that it was synced.
+const syncMemory = 8
+
+// grows reports whether op, a write, makes the file longer.
+func (t *target) grows(op *operation) bool {
+	end := op.off + int64(op.want())
+	if op.off == offCurrent || end <= t.size.Load() {
+		return false
+	}
+	size, ok := t.Length()
+	if ok {
+		t.size.Store(size)
+	}
+	return ok && end > size
+}
+
+// cold tells from the latest reads whether the next one need not look into the page cache: after missLimit
+// that found nothing, all but one in missProbe.
+func (t *target) cold() bool {
+	misses := t.misses.Load()
+	if misses < missLimit || misses%missProbe == 0 {
+		return false
+	}
+	t.misses.Store((misses + 1) & math.MaxInt32)
+	return true
+}
+
+const (
+	missLimit = 8
+	missProbe = 32
+)
+
+// perform carries op out and waits until it is finished. The caller has called begin.
+func (t *target) perform(op *operation) (n int, err error) {
+	if op.code.writes() {
+		t.left.wait(op, until{}, nil)
+	}
+	if err := t.pollRefused(op); err != nil {
+		return 0, err
+	}
+	in := t.input(op, 0, false)
+	if in.Kind == route.Read && !in.Direct {
+		in.Cold = t.cold()
+	}
+	few := t.few(&in)
+	r := route.Choose(in)
+	if r != route.Ring {
+		permit := t.permit()
+		n, r, err = t.attempt(op, 0, r, &permit, in)
+		t.giveBack(&permit)
+	}
+	if few != nil && in.Few {
+		few.Leave()
+	}
+	if r != route.Ring {
+		return n, err
+	}
+	n, errno, why, taken := t.park(op, n)
+	switch {
+	case !taken:
+		if err := t.refused(op.code.name()); err != nil {
+			return n, err
+		}
+	case why != notCancelled || !op.retreats(errno):
+		return n, op.outcome(n, errno, why, nil)
+	default:
+		t.engine.stats.refused.Add(1)
+	}
+	permit := t.permit()
+	defer t.giveBack(&permit)
+	return t.call(op, n, &permit)
+}
+
+// few asks whether few enough transfers are under way for op to be left to a system call, where that makes a
+// difference. If so, the caller leaves.
+func (t *target) few(in *route.Input) *route.Few {
+	if !in.Ring || !in.Seekable || in.Kind > route.Write || in.Leavable || t.engine.devices.config.polls() {
+		return nil
+	}
+	var few *route.Few
+	switch {
+	case in.Direct && in.Kind == route.Read:
+		few = &t.dev.reads
+	case in.Direct:
+		few = &t.dev.writes
+	case in.Kind == route.Read && in.Size < route.FewMiss:
+		few = &t.dev.reads
+	case in.Kind == route.Read && in.Size < route.LargeMiss:
+		few = &t.dev.large
+	default:
+		return nil
+	}
+	in.Few = few.Enter(t.dev.inFlight())
+	return few
+}
+
+// permit takes a permit for blocking calls on files of the device. What is left to os has none: it may wait
+// for this very program.
+func (t *target) permit() limit.Permit {
+	if !t.Seekable {
+		return limit.Permit{}
+	}
+	return t.dev.calls.Acquire()
+}
+
+func (t *target) giveBack(p *limit.Permit) {
+	if t.Seekable {
+		t.dev.calls.Release(p)
+	}
+}
+
+// refused returns the error of an operation that came too late, because the file or the engine has been
+// closed since begin; nil if there is another way.
+func (t *target) refused(name string) error {
+	switch {
+	case t.closed():
+		return t.wrap(name, fs.ErrClosed)
+	case t.engine.devices.closed.Load():
+		return t.wrap(name, ErrEngineClosed)
+	}
+	return nil
+}
+
+// attempt carries op out behind the first n bytes by calls of this thread, as far as its route says. It
+// returns Ring if the rest is for a ring.
+func (t *target) attempt(op *operation, n int, r route.Route, permit *limit.Permit, in route.Input) (int, route.Route, error) {
+	if r == route.Inline {
+		var done bool
+		if n, done = t.inline(op, n); done {
+			return n, r, op.outcome(n, 0, notCancelled, nil)
+		}
+		in.Size, in.Nowait = op.want()-n, t.dev.facts.nowait.Get()
+		if r = route.AfterMiss(in); r == route.Ring {
+			return n, r, nil
+		}
+	}
+	n, err := t.call(op, n, permit)
+	return n, route.Syscall, err
+}
+
+// inline reads what the page cache has, behind the first n bytes. It reports whether that was all, or all
+// that there is.
+func (t *target) inline(op *operation, n int) (_ int, done bool) {
+	facts := &t.dev.facts
+	for total, first := op.want(), n; ; {
+		var m int
+		var errno syscall.Errno
+		if op.vec == nil {
+			m, errno = t.PreadNowait(op.rest(n), op.at(n))
+		} else {
+			var room [16][]byte
+			m, errno = t.PreadvNowait(op.buffers(n, room[:0]), op.at(n))
+		}
+		switch errno {
+		case 0:
+			facts.nowait.Set(route.Yes)
+		case syscall.EINTR:
+			continue
+		case syscall.EOPNOTSUPP, syscall.ENOSYS:
+			facts.nowait.Set(route.No)
+			return n, false
+		default: // EAGAIN, or os has the last word
+			if n == first {
+				t.misses.Store(max((t.misses.Load()+1)&math.MaxInt32, 1))
+			} else {
+				t.engine.stats.cached.Add(n - first)
+			}
+			return n, false
+		}
+		if n += m; m == 0 || n == total || op.once {
+			if t.misses.Load() != 0 {
+				t.misses.Store(0)
+			}
+			t.engine.stats.cached.Add(n - first)
+			return n, true
+		}
+	}
+}
+
+// call carries op out by blocking system calls, behind the first n bytes. The error is what the caller of
+// File gets.
+func (t *target) call(op *operation, n int, permit *limit.Permit) (int, error) {
+	region := startRegion("ringfile.blocking")
+	defer endRegion(region)
+	permit.Note(clock())
+	m, err := t.calls(op, n)
+	t.learn()
+	t.engine.stats.blocking.Add(max(m-n, 0))
+	return m, err
+}
+
+func (t *target) calls(op *operation, n int) (int, error) {
+	switch {
+	case op.code.moves() && t.byOS(op):
+		return t.eachByOS(op, n)
+	case op.code.syncs():
+		if t.Direct {
+			t.synced.Store(syncMemory)
+		}
+		if !t.Seekable {
+			return 0, t.OS.Sync()
+		}
+		return 0, t.wrap("sync", t.Sync(op.code == opFdatasync))
+	case op.code == opAllocate:
+		return 0, t.wrap(op.code.name(), t.Allocate(op.off, op.length))
+	case op.code == opPrefetch:
+		return 0, t.wrap(op.code.name(), t.Prefetch(op.off, op.length))
+	case op.vec != nil:
+		return t.vector(op, n)
+	case t.asks():
+		if n, done := t.ask(op, n); done {
+			return n, op.outcome(n, 0, notCancelled, nil)
+		}
+	}
+	var m int
+	var err error
+	if op.code.reads() {
+		m, err = t.Pread(op.buf[n:], op.at(n), op.once)
+	} else {
+		m, err = t.Pwrite(op.buf[n:], op.at(n))
+	}
+	if n > 0 && op.once && err == io.EOF {
+		err = nil // the head has been read already
+	}
+	return n + m, t.wrap(op.code.name(), err)
+}
+
+// byOS reports whether a transfer is left to os.
+func (t *target) byOS(op *operation) bool { return !t.Seekable || t.trivial(op) }
+
+// trivial reports whether a transfer is an error that os knows, or moves nothing: it does not wait.
+func (t *target) trivial(op *operation) bool {
+	return op.off < offCurrent || op.want() == 0 || op.off != offCurrent && t.Append && op.code.writes() && t.Seekable
+}
+
+// eachByOS makes a call of os for each buffer, behind the first n bytes.
+func (t *target) eachByOS(op *operation, n int) (int, error) {
+	call := t.OS.WriteAt
+	if op.code.reads() {
+		call = t.OS.ReadAt
+	}
+	if op.off == offCurrent {
+		call = func(p []byte, _ int64) (int, error) { return t.OS.Write(p) }
+		if op.code.reads() {
+			call = func(p []byte, _ int64) (int, error) { return t.OS.Read(p) }
+		}
+	}
+	if op.want() == 0 || op.off < offCurrent {
+		return call(nil, op.off)
+	}
+	var err error
+	op.pieces(n, op.want()-n, func(p []byte) {
+		if err == nil {
+			var m int
+			m, err = call(p, op.at(n))
+			n += m
+		}
+	})
+	return n, err
+}
+
+// vector is calls for a vector.
+func (t *target) vector(op *operation, n int) (int, error) {
+	call := t.Pwritev
+	if op.code.reads() {
+		call = t.Preadv
+	}
+	for n < op.want() {
+		var room [16][]byte
+		m, err := call(op.buffers(n, room[:0]), op.at(n))
+		n += m
+		switch {
+		case err == io.EOF:
+			return n, err
+		case err != nil:
+			return n, t.wrap(op.code.name(), err)
+		case m == 0:
+			return n, op.outcome(n, 0, notCancelled, nil)
+		}
+	}
+	return n, nil
+}
+
+// asks reports whether a direct transfer is to find out what its device can do.
+func (t *target) asks() bool {
+	return t.Direct && t.engine.devices.uring && !t.polled && t.dev.facts.nowait.Get() == route.Unknown
+}
+
+// ask makes a direct transfer a question: where RWF_NOWAIT is unknown, a ring would block kernel threads. It
+// waits for the device, and counts.
+func (t *target) ask(op *operation, n int) (_ int, done bool) {
+	call := t.PwriteNowait
+	if op.code.reads() {
+		call = t.PreadNowait
+	}
+	m, errno := call(op.rest(n), op.at(n))
+	switch errno {
+	case 0, syscall.EAGAIN:
+		t.dev.facts.nowait.Set(route.Yes)
+	case syscall.EOPNOTSUPP, syscall.ENOSYS:
+		// Not if somebody has switched O_DIRECT off for a moment: some file systems know the flag for direct
+		// transfers only.
+		if t.DirectNow() {
+			t.dev.facts.nowait.Set(route.No)
+		}
+	}
+	n += m
+	return n, errno == 0 && (m == 0 || n == op.want() || op.once)
+}
+
+// learn finds out what kind of file system the file is on, now that it has answered.
+func (t *target) learn() {
+	f := &t.dev.facts
+	if f.memory.Get() != route.Unknown || !t.Seekable {
+		return
+	}
+	switch t.Medium() {
+	case sysio.MediumMemory:
+		f.memory.Set(route.Yes)
+		return
+	case sysio.MediumCopyOnWrite:
+		f.cow.Set(route.Yes)
+	}
+	f.memory.Set(route.No)
+}
+
+// pollRefused returns the error of a direct transfer on an engine that polls, if the device is known not to
+// be polled. Otherwise the kernel has the word: the completion says EOPNOTSUPP, on the kernels that do not
+// simply wait for the interrupt instead.
+func (t *target) pollRefused(op *operation) error {
+	if !t.polled || !t.Direct || !op.code.moves() {
+		return nil
+	}
+	f := &t.dev.facts.polled
+	if f.Get() == route.Unknown {
+		if polled, known := t.PollQueues(); known && !polled {
+			f.Set(route.No)
+		} else {
+			f.Set(route.Yes)
+		}
+	}
+	if f.Get() == route.No {
+		return op.outcome(0, syscall.EOPNOTSUPP, notCancelled, nil)
+	}
+	return nil
+}
+
+// parked is the request of a goroutine that waits for it.
+type parked struct {
+	request
+	done chan struct{} // one element
+}
+
+func (p *parked) complete(*request) { p.done <- struct{}{} }
+
+var parkedPool sync.Pool // of *parked; without New, as its channels are of no test's bubble
+
+// park carries op out on a ring, behind the first n bytes, and parks the goroutine until that is done. It
+// returns the bytes moved in all and the error number of the transfer that failed, if one did. taken is
+// false if no ring took the request; nothing has been done then.
+func (t *target) park(op *operation, n int) (_ int, errno syscall.Errno, why cause, taken bool) {
+	q := t.dev.queue()
+	if q == nil {
+		return n, 0, notCancelled, false
+	}
+	region := startRegion("ringfile.ring")
+	defer endRegion(region)
+	p, _ := parkedPool.Get().(*parked)
+	if p == nil {
+		p = &parked{done: outside.Chan()}
+		p.to = p
+	}
+	p.reset(op, n)
+	if taken = q.submit(&p.request); taken {
+		<-p.done
+		n, errno, why = p.n, p.errno, p.why
+	}
+	p.forget()
+	parkedPool.Put(p)
+	return n, errno, why, taken
+}
+
+// reset makes req a new request for op, behind the first n bytes.
+func (req *request) reset(op *operation, n int) {
+	req.operation = *op
+	req.n, req.total = n, op.want()
+	req.errno, req.why, req.tries = 0, notCancelled, 0
+	req.gaveUp.Store(uint32(notCancelled))
+	req.late = nil
+}
+
+// forget lets go of what the operation refers to.
+func (req *request) forget() {
+	req.operation = operation{}
+	clear(req.iovs[:cap(req.iovs)])
+}

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package ringfile
-
-func (f *File) pollQueues() ability { return unknown }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package stream_test
+
+const oDirect = 0

@@ -1,0 +1,30 @@
+//go:build !linux
+
+package stream
+
+import (
+	"context"
+	"math"
+
+	"github.com/ringfile/ringfile"
+)
+
+// describe describes f: without O_DIRECT, as there is none. A context is not looked at.
+func describe(_ context.Context, f *ringfile.File) (description, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return description{}, err
+	}
+	d := description{size: math.MaxInt64, seeks: st.Mode().IsRegular()}
+	if d.seeks {
+		d.size = st.Size()
+		_, err := f.WriteAt(nil, 0) // refused with O_APPEND, and otherwise nothing
+		d.append = err != nil
+	}
+	return d, nil
+}
+
+func writeCached(ctx context.Context, f *ringfile.File, p []byte, off int64) error {
+	_, err := f.WriteAtContext(ctx, p, off)
+	return err
+}

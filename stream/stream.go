@@ -1,0 +1,221 @@
+// Package stream reads and writes files front to back, for programs that use io.Reader and io.Writer.
+//
+// What a stream does depends on how its file was opened. With O_DIRECT it keeps several large requests
+// in flight, with aligned buffers of its own, so that neither offsets nor lengths need be aligned. On
+// any other file it makes one call after the other, as package bufio does: the kernel reads ahead and
+// writes behind there.
+//
+// A stream with a context is given up when that ends, and returns on time whatever the device does.
+// A deadline of the file (ringfile.File.SetDeadline) ends the calls of a stream, too, but a request on
+// a device that does not answer, with O_DIRECT, only when the kernel lets go of its buffer: a context is
+// the way to be on time there.
+package stream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/ringfile/ringfile"
+)
+
+// Config says where and how a Reader or Writer streams. The zero value streams from the start of the
+// file, in a way that suits disks.
+type Config struct {
+	// Offset is where in the file the stream begins, in bytes. A stream neither uses nor moves the
+	// file position, except that of a file without offsets (a pipe) or, in writing, one opened with
+	// O_APPEND: there the stream goes on where the file is, and Offset is ignored.
+	Offset int64
+
+	// Length is how many bytes a Reader reads before it returns io.EOF; it then reads no further ahead
+	// than that. Zero: to the end of the file. A Writer ignores it.
+	Length int64
+
+	// BufferSize is the size of a request in bytes, rounded up to whole pages. Zero: 256 KiB.
+	BufferSize int
+
+	// Depth is how many requests are in flight at once, each with a buffer of its own, on a file
+	// that is opened with O_DIRECT. Zero: 8.
+	Depth int
+}
+
+const (
+	defaultSize  = 256 << 10
+	defaultDepth = 8
+
+	// maxSize keeps a request within what one system call moves.
+	maxSize = 1 << 30
+)
+
+// pageSize is what the memory and the offsets of a stream's requests are aligned to, or more if the
+// file asks for that: a page that is in part written past the page cache and in part through it
+// would have to be kept consistent by the kernel.
+var pageSize = max(os.Getpagesize(), 4096)
+
+// defaultPool has the buffers of the usual size; a stream of another size has a pool of its own.
+var defaultPool = ringfile.NewBufferPool(defaultSize, pageSize)
+
+// stream is what a Reader and a Writer have in common.
+type stream struct {
+	file   *ringfile.File
+	ctx    context.Context
+	config Config
+	op     string // Op of errors: "read" or "write"
+	closed bool
+
+	// All below is there once the stream has been prepared, at its first use.
+	prepared bool
+	// direct has requests in flight, with buffers of the stream. Otherwise calls are made: what is
+	// in the page cache, or goes there, is had for less than the hand-over of a request costs.
+	direct bool
+	// offsets tells that the file has offsets; otherwise it is read or written where it is.
+	offsets  bool
+	depth    int
+	align    int64 // of the offset and the length of a direct request; a power of two
+	size     int   // of a buffer
+	pool     *ringfile.BufferPool
+	inFlight []*request // the oldest first
+}
+
+// request is a request in flight.
+type request struct {
+	future *ringfile.Future[int]
+	buf    []byte // the whole buffer, for the pool; nil if the Writer keeps it
+	off    int64
+}
+
+// description is what a stream needs to know about its file.
+type description struct {
+	direct bool  // O_DIRECT is on
+	append bool  // O_APPEND is on
+	seeks  bool  // a regular file or a block device: it has offsets, and waits for a device only
+	size   int64 // of a regular file; of anything else math.MaxInt64
+	align  int64 // what direct transfers ask for, if that is known
+
+	// serialGrowth tells that the file system takes direct writes that make a file longer one at a
+	// time, serialWrites that it takes all direct writes to a file so.
+	serialGrowth, serialWrites bool
+}
+
+// prepare finds out how to stream. It may wait for a device, but not for longer than the context.
+func (s *stream) prepare() (description, error) {
+	d, err := describe(s.ctx, s.file)
+	if err != nil && s.noFile() {
+		return d, fs.ErrInvalid
+	}
+	if err != nil {
+		return d, s.wrap(err)
+	}
+	s.offsets = d.seeks && !(s.op == "write" && d.append)
+	s.direct = s.offsets && d.direct && s.config.Offset >= 0
+	s.depth, s.size, s.align = s.config.Depth, s.config.BufferSize, int64(pageSize)
+	if s.depth <= 0 {
+		s.depth = defaultDepth
+	}
+	if s.size <= 0 {
+		s.size = defaultSize
+	}
+	if s.direct {
+		s.align = max(s.align, d.align)
+	}
+	s.size = int(alignUp(int64(min(s.size, maxSize)), s.align))
+	s.pool = defaultPool
+	if s.size != defaultSize || s.align != int64(pageSize) {
+		s.pool = ringfile.NewBufferPool(s.size, int(s.align))
+	}
+	s.prepared = true
+	return d, nil
+}
+
+// alignUp and alignDown return the next or the last multiple of align, a power of two.
+func alignUp(n, align int64) int64 {
+	if n > math.MaxInt64-align {
+		return alignDown(n, align)
+	}
+	return (n + align - 1) &^ (align - 1)
+}
+
+func alignDown(n, align int64) int64 { return n &^ (align - 1) }
+
+// wrap makes err what a File would return.
+func (s *stream) wrap(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	if _, ok := err.(*fs.PathError); ok {
+		return err
+	}
+	return &fs.PathError{Op: s.op, Path: s.file.Name(), Err: err}
+}
+
+// usable returns why the stream can do nothing any more, nil if it can.
+func (s *stream) usable() error {
+	err := context.Cause(s.ctx)
+	if s.closed {
+		err = fs.ErrClosed
+	}
+	if s.file == nil || err != nil && s.noFile() {
+		return fs.ErrInvalid
+	}
+	return s.wrap(err)
+}
+
+// noFile reports whether the stream's File is one that was never opened.
+func (s *stream) noFile() bool {
+	_, err := s.file.SyscallConn()
+	return err == fs.ErrInvalid
+}
+
+// await waits for the oldest request in flight and returns it with its result. If the context ends
+// first, left is true: the request and its buffer are the kernel's still.
+func (s *stream) await() (r *request, n int, left bool, err error) {
+	r = s.inFlight[0]
+	s.inFlight = slices.Delete(s.inFlight, 0, 1)
+	if s.ctx.Done() != nil {
+		select {
+		case <-r.future.Done():
+		case <-s.ctx.Done():
+			r.future.Cancel()
+			return r, 0, true, s.wrap(context.Cause(s.ctx))
+		}
+	}
+	n, err = r.future.Await()
+	return r, n, false, err
+}
+
+// abandon cancels what is in flight. It waits for it unless left is true: then buffers that the
+// kernel has not let go of are left to the collector, which finds them once the kernel has.
+func (s *stream) abandon(left bool) {
+	for _, r := range s.inFlight {
+		r.future.Cancel()
+	}
+	for _, r := range s.inFlight {
+		if left && !finished(r.future) {
+			continue
+		}
+		r.future.Await()
+		if r.buf != nil {
+			s.pool.Put(r.buf)
+		}
+	}
+	s.inFlight = nil
+}
+
+// abandonFor is abandon after err: it does not wait if the context or a deadline has ended.
+func (s *stream) abandonFor(err error) {
+	s.abandon(s.ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded))
+}
+
+// finished reports whether a future has its result.
+func finished(f *ringfile.Future[int]) bool {
+	select {
+	case <-f.Done():
+		return true
+	default:
+		return false
+	}
+}

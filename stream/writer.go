@@ -1,0 +1,285 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/ringfile/ringfile"
+)
+
+// Writer writes a file from an offset on, front to back, behind its user's back: an io.Writer for
+// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
+// flight, with aligned buffers of its own; a single one where the file becomes longer, as file systems
+// take such writes one after the other. On any other file it writes in the caller, as
+// bufio.Writer does, since the page cache takes data at the speed of memory.
+//
+// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: what does
+// not fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off
+// for that moment (fcntl(2), F_SETFL). Other bytes of the block stay what they are, and the file
+// never becomes longer than the stream. Flush in the middle of a block therefore costs two such
+// writes.
+//
+// Data is in the file, in the order of the stream, when Flush or Close has returned nil, and on the
+// device after File.Sync. The first error stays: it is returned by every later call, and what
+// follows the offset where the Writer stood at its last successful Flush may be written, in part,
+// or not.
+//
+// The file's write deadline applies. A Writer is not safe for concurrent use.
+type Writer struct {
+	stream
+	buf   []byte // being filled; nil if there is none
+	off   int64  // of buf[0]
+	start int    // where in buf the data begins: behind 0 if the stream is not at the start of a block
+	fill  int    // where the data ends
+	err   error
+
+	end          int64 // where the file ends, as far as is known
+	serialGrowth bool  // see description
+	serialWrites bool
+}
+
+var _ interface {
+	io.WriteCloser
+	io.ReaderFrom
+} = (*Writer)(nil)
+
+// NewWriter returns a Writer of f, which stays the caller's to close, after the Writer.
+func NewWriter(f *ringfile.File, c Config) *Writer {
+	return NewWriterContext(context.Background(), f, c)
+}
+
+// NewWriterContext is NewWriter for a Writer that gives up when ctx ends: then the error is the
+// cause of ctx, in a *fs.PathError, and what was in flight may reach the file even later.
+func NewWriterContext(ctx context.Context, f *ringfile.File, c Config) *Writer {
+	return &Writer{stream: stream{file: f, ctx: ctx, config: c, op: "write"}}
+}
+
+// seek makes the stream go on at off. There is no data in buf.
+func (w *Writer) seek(off int64) {
+	w.off = off
+	w.start, w.fill = 0, 0
+	if w.direct {
+		w.off = alignDown(off, w.align)
+		w.start = int(off - w.off)
+		w.fill = w.start
+	}
+}
+
+// Write takes p, which is the caller's again at the return. If it takes less, the error says why;
+// it may be that of an earlier part of the stream.
+func (w *Writer) Write(p []byte) (n int, err error) {
+	if err := w.ready(); err != nil {
+		return 0, err
+	}
+	for len(p) > 0 && w.err == nil {
+		var m int
+		if !w.direct && w.fill == 0 && len(p) >= w.size {
+			m = w.call(p)
+		} else {
+			m = copy(w.room(), p)
+			w.took(m)
+		}
+		n += m
+		p = p[m:]
+	}
+	return n, w.err
+}
+
+// ReadFrom writes what r has, up to its end, reading into the Writer's buffers without a copy.
+func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
+	if err := w.ready(); err != nil {
+		return 0, err
+	}
+	for empty := 0; w.err == nil; {
+		room := w.room()
+		m, err := r.Read(room)
+		if m < 0 || m > len(room) {
+			return n, errInvalidRead
+		}
+		w.took(m)
+		n += int64(m)
+		switch {
+		case w.err != nil:
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, err
+		case m > 0:
+			empty = 0
+		default:
+			if empty++; empty == 100 {
+				return n, io.ErrNoProgress
+			}
+		}
+	}
+	return n, w.err
+}
+
+var errInvalidRead = errors.New("stream: reader returned an impossible count from Read")
+
+// Flush writes what the Writer has taken and waits until that is done.
+func (w *Writer) Flush() error {
+	if err := w.ready(); err != nil {
+		return err
+	}
+	w.send()
+	w.settle(0)
+	return w.err
+}
+
+// Close is Flush, after which the Writer takes nothing any more; it does not close the file.
+// Whatever the outcome, it waits for the requests in flight, unless the context or a deadline has
+// ended. Closing again returns the error of the Writer once more, or nil.
+func (w *Writer) Close() error {
+	if w.closed {
+		return w.err
+	}
+	err := w.Flush()
+	if w.err == nil {
+		w.err = err // the end of a context or a deadline: what was taken is not written
+	}
+	w.abandonFor(err)
+	if w.buf != nil {
+		w.pool.Put(w.buf)
+		w.buf = nil
+	}
+	w.closed = true
+	return err
+}
+
+// ready returns why nothing can be written, nil if something can.
+func (w *Writer) ready() error {
+	if w.err != nil && !w.closed {
+		return w.err
+	}
+	if err := w.usable(); err != nil || w.prepared {
+		return err
+	}
+	d, err := w.prepare()
+	if err != nil {
+		return err
+	}
+	w.end, w.serialGrowth, w.serialWrites = d.size, d.serialGrowth, d.serialWrites
+	w.seek(w.config.Offset)
+	return nil
+}
+
+// room returns where in the buffer the next bytes go; it is never full.
+func (w *Writer) room() []byte {
+	if w.buf == nil {
+		w.buf = w.pool.Get()
+	}
+	return w.buf[w.fill:]
+}
+
+// took counts n bytes that have been put into room, and sends a full buffer on its way.
+func (w *Writer) took(n int) {
+	w.fill += n
+	if w.fill == w.size {
+		w.send()
+	}
+}
+
+// send writes what is in the buffer: whole blocks go on their way, the rest is written at once.
+func (w *Writer) send() {
+	if w.fill == w.start || w.err != nil {
+		return
+	}
+	if !w.direct {
+		w.fill -= w.call(w.buf[:w.fill])
+		return
+	}
+	// The blocks are those from head to tail.
+	head := min(int(alignUp(int64(w.start), w.align)), w.fill)
+	tail := max(int(alignDown(int64(w.fill), w.align)), head)
+	w.unaligned(w.start, head)
+	if head < tail {
+		w.begin(head, tail)
+	}
+	w.unaligned(tail, w.fill)
+	w.seek(w.off + int64(w.fill))
+}
+
+// begin starts to write the blocks of the buffer from head to tail.
+func (w *Writer) begin(head, tail int) {
+	r := &request{off: w.off + int64(head)}
+	end := w.off + int64(tail)
+	most := w.depth - 1
+	if w.serialWrites || w.serialGrowth && end > w.end {
+		most = 0
+	}
+	if w.settle(most); w.err != nil {
+		return
+	}
+	r.future = w.file.StartWriteAt(w.buf[head:tail], r.off)
+	if w.fill == w.size {
+		r.buf, w.buf = w.buf, nil
+	} // else the Writer keeps the buffer, as Flush waits for the request
+	w.inFlight = append(w.inFlight, r)
+	w.end = max(w.end, end)
+}
+
+// unaligned writes what is in the buffer from one place to another and is no whole block, after all
+// that has been started.
+func (w *Writer) unaligned(from, to int) {
+	if from == to || w.err != nil {
+		return
+	}
+	if w.settle(0); w.err != nil {
+		return
+	}
+	off := w.off + int64(from)
+	if w.err = w.forbidden(); w.err == nil {
+		w.err = w.wrap(writeCached(w.ctx, w.file, w.buf[from:to], off))
+	}
+	w.end = max(w.end, off+int64(to-from))
+}
+
+// forbidden returns why the file takes no writes any more: it is closed, or its write deadline has
+// passed. A File does not tell that, but a write fails with it, and otherwise, if it ends beyond what
+// offsets can say, at once and with EINVAL.
+func (w *Writer) forbidden() error {
+	_, err := w.file.WriteAtContext(w.ctx, w.buf[:1], math.MaxInt64)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// settle waits until no more requests than most are in flight, or after an error for all.
+func (w *Writer) settle(most int) {
+	for w.err == nil && len(w.inFlight) > most {
+		r, _, left, err := w.await()
+		if !left && r.buf != nil {
+			w.pool.Put(r.buf)
+		}
+		if err != nil {
+			w.err = err
+			w.abandonFor(err)
+			w.buf = nil // a request that was left behind may use it
+		}
+	}
+}
+
+// call writes p in this goroutine, at the end of what has been written.
+func (w *Writer) call(p []byte) (n int) {
+	if w.err = w.usable(); w.err == nil {
+		n, w.err = w.write(p, w.off)
+		w.off += int64(n)
+	}
+	return n
+}
+
+func (w *Writer) write(p []byte, off int64) (int, error) {
+	switch {
+	case !w.offsets:
+		return w.file.WriteContext(w.ctx, p)
+	case w.ctx.Done() == nil:
+		return w.file.WriteAt(p, off)
+	}
+	return w.file.WriteAtContext(w.ctx, p, off)
+}

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package ringfile
-
-import "context"
-
-func (f *File) withoutDirect(_ context.Context, do func() error) error { return do() }

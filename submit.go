@@ -1,0 +1,167 @@
+package ringfile
+
+import (
+	"math/bits"
+	"syscall"
+	"time"
+)
+
+// submit queues a request and sees to it that it is submitted. It reports false if the queue does not take
+// it; nothing has been done then. From here on
+// until its completion the request is the queue's.
+func (q *queue) submit(req *request) bool {
+	q.mu.Lock()
+	if !q.takes(req) {
+		q.mu.Unlock()
+		return false
+	}
+	q.admit(req)
+	q.wakeAndUnlock()
+	return true
+}
+
+// submitMany is submit for several requests; it returns how many of them it took, in order.
+func (q *queue) submitMany(all []*request) (n int) {
+	q.mu.Lock()
+	for n < len(all) && q.takes(all[n]) {
+		q.admit(all[n])
+		n++
+	}
+	if n == 0 {
+		q.mu.Unlock()
+		return 0
+	}
+	q.wakeAndUnlock()
+	return n
+}
+
+// wakeAndUnlock sees to it that what is queued is submitted. mu is held at the call.
+func (q *queue) wakeAndUnlock() {
+	q.active = true
+	switch q.state {
+	case idle:
+		q.state = running
+		q.reaper.start()
+	case waiting:
+		if !q.submitter.running && q.polling.needsSubmitter(q.u) {
+			q.submitter.start()
+		}
+	}
+	q.mu.Unlock()
+}
+
+// submitQueued is the submitter. It submits while the reaper is in the kernel and something is queued.
+func (q *queue) submitQueued() {
+	labelGoroutine("submitter")
+	wake := make(chan bool, 1)
+	q.mu.Lock()
+	q.submitter.wake = wake
+	for pause := time.Duration(0); ; {
+		q.refill()
+		n := q.u.SQReady()
+		if n > 0 && q.state == waiting && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
+			q.mu.Unlock()
+			if time.Sleep(pause); q.enter(n, 0) {
+				pause = 0
+			} else {
+				pause = min(max(2*pause, 10*time.Microsecond), time.Millisecond)
+			}
+			q.mu.Lock()
+			continue
+		}
+		q.submitter.running = false
+		q.settleDown()
+		q.mu.Unlock()
+		if !<-wake {
+			return
+		}
+		q.mu.Lock()
+	}
+}
+
+// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion. It may
+// return earlier, and callers look for themselves. It reports false if the kernel refuses for the moment:
+// it is out of memory, or wants completions to be reaped first. Nothing that is visible to the kernel is
+// ever reported as failed here; it is submitted by a later call.
+func (q *queue) enter(submit, minComplete uint32) bool {
+	if q.broken.Load() != nil {
+		return true
+	}
+	submit, minComplete, flags, need := q.polling.enterFlags(q.u, submit, minComplete)
+	if !need {
+		return true
+	}
+	n, err := q.u.Enter(submit, minComplete, flags)
+	q.stats.enters.Add(1)
+	if n > 0 && !q.polling.sq {
+		q.stats.submissions.Add(uint64(n))
+		q.stats.batches[min(bits.Len(uint(n)), len(q.stats.batches))-1].Add(1)
+	}
+	switch err {
+	case nil, syscall.EINTR:
+	case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
+		q.stats.busy.Add(1)
+		return false
+	default:
+		q.breakDown(err)
+	}
+	return true
+}
+
+// settleDown is what a goroutine of the queue does before it parks: with the other it will end, after a
+// while or, on a closed queue, with the ring. mu is held.
+func (q *queue) settleDown() {
+	if q.state != idle || q.submitter.running {
+		return
+	}
+	if q.closed {
+		q.endLocked()
+	} else if q.active {
+		q.active = false
+		q.idle.Reset(idleTime)
+	}
+}
+
+// rest ends both goroutines if nothing has happened for a while.
+func (q *queue) rest() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	// Whoever settles down next sets the clock again.
+	if !q.active && q.state == idle && !q.submitter.running {
+		q.reaper.end()
+		q.submitter.end()
+	}
+}
+
+// endLocked closes the ring, in which nothing is in flight and nobody enters. mu is held.
+func (q *queue) endLocked() {
+	if q.ended {
+		return
+	}
+	q.ended = true
+	go func() {
+		q.u.Close()
+		close(q.finished)
+	}()
+	q.idle.Stop()
+	q.reaper.end()
+	q.submitter.end()
+}
+
+// breakDown takes a ring out of service whose io_uring_enter failed for good, as when its descriptor was
+// closed behind our back. Requests that the kernel has taken stay what they are: their completions are
+// still looked for. The others are given back with EAGAIN, which makes them system calls, and so are
+// those that come.
+func (q *queue) breakDown(err error) {
+	if !q.broken.CompareAndSwap(nil, &err) {
+		return
+	}
+	q.failed.Add(1)
+	q.mu.Lock()
+	gone := q.dismiss(func(*request) bool { return true }, notCancelled)
+	for r := gone.head; r != nil; r = r.next {
+		r.errno = syscall.EAGAIN
+	}
+	q.mu.Unlock()
+	gone.complete()
+}

@@ -1,0 +1,211 @@
+package ringfile
+
+import (
+	"errors"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ringfile/ringfile/internal/limit"
+	"github.com/ringfile/ringfile/internal/route"
+)
+
+// task is an operation that is carried out while its caller does something else: on a ring, or in a
+// goroutine of its own. It has a use of the descriptor, which ends before finisher is told.
+type task struct {
+	request
+	on    *target
+	until until // ends its wait for a permit
+	err   error // the outcome, once it is finished
+	tell  finisher
+
+	reason  error                 // of byCaller; set before gaveUp
+	onQueue atomic.Pointer[queue] // where it has been submitted
+}
+
+// finisher is told that a task is finished. finished must neither block nor run a user's code. stays reports
+// whether the caller is going to wait for that: from then on it does.
+type finisher interface {
+	finished()
+	stays() bool
+}
+
+// start starts the operation, behind the first n bytes. It does not wait.
+func (t *task) start() {
+	if err := t.on.pollRefused(&t.operation); err != nil {
+		t.finish(0, err)
+		return
+	}
+	in := t.on.input(&t.operation, t.n, true)
+	if in.Kind == route.Read && !in.Direct {
+		in.Cold = t.on.cold()
+	}
+	r := route.Choose(in)
+	if r == route.Ring && !(t.code.writes() && t.on.left.any()) {
+		if t.submit() {
+			return
+		}
+		r = route.Syscall
+	}
+	t.byCall(r, in)
+}
+
+// byCall has somebody carry the task out whose thread may be held for it.
+func (t *task) byCall(r route.Route, in route.Input) {
+	if t.code.writes() && t.on.Seekable {
+		t.on.line.push(&t.request, t)
+	} else {
+		go t.run(r, in)
+	}
+}
+
+// submit puts the request on a ring. It reports false if none takes it. Once it is taken it may be complete,
+// and the task somebody else's.
+func (t *task) submit() bool {
+	q := t.on.dev.queue()
+	if q == nil {
+		return false
+	}
+	t.to, t.late = t, t.until.late
+	t.onQueue.Store(q)
+	return q.submit(&t.request)
+}
+
+// cancel gives the task up. What the kernel cannot give up goes on.
+func (t *task) cancel(why cause) {
+	t.gaveUp.CompareAndSwap(uint32(notCancelled), uint32(why))
+	if q := t.onQueue.Load(); q != nil {
+		q.cancel(&t.request, why)
+	}
+	t.on.line.dismiss(func(r *request) bool { return r == &t.request }, why)
+	t.on.left.poke()
+}
+
+// complete is told by the reaper.
+func (t *task) complete(*request) {
+	if t.why == notCancelled && t.errno != 0 && t.retreats(t.errno) {
+		t.on.engine.stats.refused.Add(1)
+		t.errno = 0
+		t.until = until{} // its channels may be of a test's bubble; a caller that leaves does not need us
+		t.byCall(route.Syscall, route.Input{})
+		return
+	}
+	t.finish(t.n, t.outcome(t.n, t.errno, t.why, t.reasonOf(t.why)))
+}
+
+// run carries the task out in this goroutine, as far as it is not for a ring.
+func (t *task) run(r route.Route, in route.Input) {
+	if why := t.wait(); why != notCancelled {
+		t.giveUp(why)
+		return
+	}
+	var permit limit.Permit
+	if t.on.Seekable {
+		var ok bool
+		if permit, ok = t.on.dev.calls.AcquireUntil(t.until.stop, t.until.late); !ok {
+			why, _ := t.until.err()
+			t.giveUp(why)
+			return
+		}
+	}
+	n, err := t.n, error(nil)
+	if why := t.over(); why != notCancelled {
+		err = t.wrap(why)
+	} else {
+		n, r, err = t.attempt(r, &permit, in)
+	}
+	if t.n = n; r == route.Ring && err == nil {
+		t.on.giveBack(&permit)
+		if t.submit() {
+			return
+		}
+		r = route.Syscall
+		t.run(r, in) // which finds out if it came too late
+		return
+	}
+	t.on.giveBack(&permit)
+	t.finish(n, err)
+}
+
+// writeBlocking and giveUp end a write that is in line. There it has nothing of its caller's: the channels of
+// that may be of a test's bubble, and who may leave has it dismissed.
+func (t *task) writeBlocking() {
+	t.until = until{}
+	t.run(route.Syscall, route.Input{})
+}
+
+func (t *task) giveUp(why cause) {
+	t.finish(t.n, t.wrap(why))
+}
+
+// attempt carries the task out by calls of this thread. A write at the position moves that, unless its caller
+// has left.
+func (t *task) attempt(r route.Route, permit *limit.Permit, in route.Input) (int, route.Route, error) {
+	on := t.on
+	switch {
+	case t.off != offCurrent || !t.code.writes() || !on.Seekable:
+		return on.attempt(&t.operation, t.n, r, permit, in)
+	case on.Append:
+		on.position.RLock()
+		defer on.position.RUnlock()
+		return on.attempt(&t.operation, t.n, r, permit, in)
+	}
+	on.position.Lock(nil, nil)
+	defer on.position.Unlock()
+	pos := on.locate(&t.operation)
+	n, r, err := on.attempt(&t.operation, t.n, r, permit, in)
+	if n == 0 && errors.Is(err, syscall.ESPIPE) {
+		t.off = offCurrent // it takes no offsets; its position is known to the kernel alone
+		return on.attempt(&t.operation, t.n, r, permit, in)
+	}
+	if t.tell.stays() {
+		err = on.moveOn(&t.operation, pos, n, err)
+	}
+	return n, r, err
+}
+
+// wait waits for writes to the same place that were given up. It returns why the task is over if it is.
+func (t *task) wait() cause {
+	if t.code.writes() && !t.on.left.wait(&t.operation, t.until, &t.gaveUp) {
+		why, _ := t.until.err()
+		return why
+	}
+	return t.over()
+}
+
+// over returns why the task is not to be started any more.
+func (t *task) over() cause {
+	switch {
+	case t.gaveUp.Load() != uint32(notCancelled):
+		return cause(t.gaveUp.Load())
+	case t.on.closed():
+		return byFileClose
+	case t.on.engine.devices.closed.Load():
+		return byEngineClose
+	}
+	why, _ := t.until.err()
+	return why
+}
+
+// wrap returns the error of a task that was given up.
+func (t *task) wrap(why cause) error {
+	return t.desc.wrap(t.code.name(), why.err(t.reasonOf(why)))
+}
+
+// reasonOf returns the caller's reason, if it was the caller: only then it has been set before.
+func (t *task) reasonOf(why cause) error {
+	switch {
+	case why != byCaller:
+		return nil
+	case t.gaveUp.Load() == uint32(byCaller):
+		return t.reason
+	}
+	_, reason := t.until.err()
+	return reason
+}
+
+// finish stores the outcome and tells.
+func (t *task) finish(n int, err error) {
+	t.n, t.err = n, err
+	t.on.releaseAsync()
+	t.tell.finished()
+}
