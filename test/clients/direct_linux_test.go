@@ -1,0 +1,5 @@
+package clients_test
+
+import "syscall"
+
+const direct = syscall.O_DIRECT

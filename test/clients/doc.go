@@ -1,0 +1,4 @@
+// Package clients tests ringfile as programs meet it that know nothing of its insides: under a leak detector,
+// in bubbles of testing/synctest, and with what the standard library does only for an *os.File. Each test has
+// the same done with package os beside it.
+package clients
