@@ -71,6 +71,9 @@ func (t *target) performUntil(u until, whole operation) (n int, err error) {
 		code = opWrite
 	}
 	for total := whole.want(); n < total; {
+		if _, err := u.err(); err != nil {
+			return n, t.wrap(code.name(), err)
+		}
 		permit, ok := t.dev.loans.AcquireUntil(u.stop, u.late)
 		if !ok {
 			_, err := u.err()
@@ -81,7 +84,7 @@ func (t *target) performUntil(u until, whole operation) (n int, err error) {
 		if code == opWrite {
 			whole.load(a.loan, n)
 		}
-		m, left, err := t.await(u, a, &operation{code: code, once: whole.once, desc: whole.desc, buf: a.loan, off: whole.at(n)})
+		m, left, err := t.await(u, a, &operation{code: code, once: whole.once, alone: whole.alone, desc: whole.desc, buf: a.loan, off: whole.at(n)})
 		if left {
 			return n, err
 		}
@@ -113,6 +116,7 @@ func (t *target) controlUntil(u until, op *operation) error {
 func (t *target) await(u until, a *awaited, op *operation) (n int, left bool, err error) {
 	a.task.reset(op, 0)
 	a.task.on, a.task.tell, a.task.until = t, a, u
+	a.task.begun.Store(false)
 	t.share()
 	a.task.start()
 	select {
@@ -134,7 +138,7 @@ func (t *target) await(u until, a *awaited, op *operation) (n int, left bool, er
 func (t *target) leaveBehind(u until, a *awaited, op *operation) bool {
 	if op.code.writes() {
 		a.place = placeOf(op, t.Append)
-		a.place.of = &a.task.operation // which is the writer's now
+		a.place.of, a.place.position = &a.task, op.off == offCurrent && !op.alone
 		t.left.add(&a.place)
 	}
 	if a.state.CompareAndSwap(awaiting, leftBehind) {
@@ -213,7 +217,8 @@ func (a *awaited) finished() {
 }
 
 // readWriteUntil is readWrite that ends with ctx or the deadline. A transfer that is given up leaves the
-// position alone, but for an append, which moves it as far as it gets.
+// position alone, but for an append, which moves it as far as it gets, and where others share the position
+// (File.Dup, ReadFrom, WriteTo): then the kernel moves it.
 func (t *target) readWriteUntil(ctx context.Context, op operation) (n int, err error) {
 	u := t.until(until{ctx: ctx, stop: ctx.Done()}, op.code)
 	if op.code.writes() && !(t.polled && t.Direct) && (t.Append || !t.Direct && len(op.buf) <= maxLoan) {
@@ -235,6 +240,7 @@ func (t *target) readWriteUntil(ctx context.Context, op operation) (n int, err e
 		return 0, err
 	}
 	defer t.leave(true)
+	op.alone = true
 	pos := t.locate(&op)
 	n, err = t.performUntil(u, op)
 	if n == 0 && op.code.reads() && errors.Is(err, syscall.ESPIPE) {

@@ -318,7 +318,7 @@ func (it *item) begin() (n int, err error, settled bool) {
 		err = t.pollRefused(&it.operation)
 	}
 	if err != nil {
-		t.end()
+		t.releaseAsync()
 		return 0, err, true
 	}
 	in := t.input(&it.operation, 0, true)
@@ -334,7 +334,7 @@ func (it *item) begin() (n int, err error, settled bool) {
 		n, settled = t.inline(&it.operation, 0)
 		t.dev.calls.Release(&permit)
 		if settled {
-			t.end()
+			t.releaseAsync()
 			return n, it.outcome(n, 0, notCancelled, nil), true
 		}
 		it.task.n = n
@@ -547,6 +547,11 @@ func (f *File) ReadMultiContext(ctx context.Context, ranges []Range) error {
 		ranges[i].N, ranges[i].Err = r.N, r.Err
 	}
 	b.Reset()
-	batches.Put(b)
+	b.mu.Lock()
+	helped := b.helpers > 0 // one is about to end; it must not meet the items of the next user
+	b.mu.Unlock()
+	if !helped {
+		batches.Put(b)
+	}
 	return err
 }

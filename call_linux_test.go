@@ -34,6 +34,19 @@ func TestCallsBounded(t *testing.T) {
 			t.Errorf("ReadDir: %v", err)
 		}
 
+		giveBack = takeAll(f.t.dev.calls, 4)
+		go func() { plain <- f.Sync() }()
+		eventually(func() bool { return f.t.dev.calls.Present() == 5 })
+		future := f.StartSync()
+		eventually(func() bool { return f.t.dev.calls.Present() == 6 })
+		giveBack()
+		if err := <-plain; err != nil {
+			t.Errorf("Sync of a directory: %v", err)
+		}
+		if _, err := future.Await(); err != nil {
+			t.Errorf("StartSync of a directory: %v", err)
+		}
+
 		nowhere := e.devices.nowhere
 		giveBack = takeAll(nowhere, 4)
 		go func() { plain <- e.Call(context.Background(), "", func() error { return syscall.EXDEV }) }()

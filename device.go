@@ -36,6 +36,7 @@ func (d *device) closeLater(desc *descriptor) {
 	go func() {
 		permit := d.calls.Acquire()
 		defer d.calls.Release(&permit)
+		permit.Note(clock())
 		desc.OS.Close()
 	}()
 }

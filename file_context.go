@@ -91,6 +91,7 @@ func (f *File) CloseContext(ctx context.Context) error {
 	go func() {
 		permit := f.t.dev.calls.Acquire()
 		defer f.t.dev.calls.Release(&permit)
+		permit.Note(clock())
 		done <- f.t.release()
 	}()
 	select {
@@ -183,7 +184,7 @@ func (f *File) setDeadline(at time.Time, set func(*os.File, time.Time) error, re
 	if err := t.begin("set deadline"); err != nil {
 		return err
 	}
-	defer t.end()
+	defer t.releaseAsync()
 	if reads {
 		t.readBy.set(at, func() { t.expire(opcode.reads) })
 	}

@@ -83,11 +83,14 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	if err := f.t.begin("seek"); err != nil {
 		return 0, err
 	}
+	defer f.t.end()
 	f.t.position.RLock()
-	pos, err := f.t.OS.Seek(offset, whence)
-	f.t.position.RUnlock()
-	f.t.end()
-	return pos, err
+	defer f.t.position.RUnlock()
+	if f.t.Seekable { // it may wait for a transfer that has the position in the kernel
+		permit := f.t.dev.calls.Acquire()
+		defer f.t.dev.calls.Release(&permit)
+	}
+	return f.t.OS.Seek(offset, whence)
 }
 
 // Truncate changes the file's size; it does not move the position. See ftruncate(2).
@@ -165,12 +168,19 @@ func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 	if f.t.Seekable && (f.t.Direct || f.t.writeBy.armed.Load()) {
 		return io.Copy(writerOnly{f}, r)
 	}
+	if src.of != nil && src.of.Seekable {
+		src.of.beginCopy(true) // not alone, as two Files may be copied to one another
+		defer src.of.endCopy(true)
+	}
 	// Without a use of the descriptor: os counts its users itself, so that Close can end the copy.
 	if f.t.Seekable {
 		if err := f.t.begin("write"); err != nil {
 			return 0, err
 		}
 		f.t.end()
+		f.t.beginCopy(silent)
+		defer f.t.endCopy(silent)
+		f.t.left.wait(&operation{desc: &f.t.descriptor, off: offCurrent}, until{}, nil)
 		if !silent {
 			permit := f.t.dev.calls.Acquire()
 			defer f.t.dev.calls.Release(&permit)
@@ -208,7 +218,15 @@ func (f *File) WriteTo(w io.Writer) (n int64, err error) {
 		return 0, err
 	}
 	f.t.end()
-	n, err = f.t.OS.WriteTo(w) // without a permit, as w may be silent
+	o, ok := w.(*os.File)
+	silent := !ok || mayBeSilent(o)
+	f.t.beginCopy(silent)
+	defer f.t.endCopy(silent)
+	if !silent {
+		permit := f.t.dev.calls.Acquire()
+		defer f.t.dev.calls.Release(&permit)
+	}
+	n, err = f.t.OS.WriteTo(w)
 	return n, f.closedError("read", err)
 }
 
@@ -220,6 +238,7 @@ type readerOnly struct{ io.Reader }
 type source struct {
 	io.Reader
 	limited *io.LimitedReader
+	of      *target // of the File that is read, if it is one
 }
 
 func (s source) took(n int64) {
@@ -234,22 +253,27 @@ func osReader(r io.Reader) (src source, silent bool) {
 	switch r := r.(type) {
 	case *File:
 		if r.valid() && !r.t.Direct && !r.t.readBy.armed.Load() {
-			return source{Reader: r.t.OS}, !r.t.Seekable && !isDir(r.t.OS)
+			return source{Reader: r.t.OS, of: &r.t}, !r.t.Seekable && !isDir(r.t.OS)
 		}
 	case *os.File:
-		st, err := r.Stat()
-		return source{Reader: r}, err != nil || !st.Mode().IsRegular() && !st.IsDir()
+		return source{Reader: r}, mayBeSilent(r)
 	case *io.LimitedReader:
 		if _, nested := r.R.(*io.LimitedReader); nested {
 			return src, false
 		}
 		if src, silent = osReader(r.R); src.Reader != nil {
-			return source{&io.LimitedReader{R: src.Reader, N: r.N}, r}, silent
+			return source{&io.LimitedReader{R: src.Reader, N: r.N}, r, src.of}, silent
 		}
 	case syscall.Conn: // network connections
 		return source{Reader: r.(io.Reader)}, true
 	}
 	return src, false
+}
+
+// mayBeSilent reports whether transfers of f may wait for somebody, rather than for a device.
+func mayBeSilent(f *os.File) bool {
+	st, err := f.Stat()
+	return err != nil || !st.Mode().IsRegular() && !st.IsDir()
 }
 
 func isDir(f *os.File) bool {

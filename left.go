@@ -20,8 +20,9 @@ type leftWrites struct {
 
 // leftWrite is the place of a write. One that appends, or is at the position, may be anywhere.
 type leftWrite struct {
-	of       *operation // which does not wait for itself
+	of       *task // which does not wait for itself
 	off, end int64
+	position bool // it needs the position, which those who wait may have
 }
 
 func placeOf(op *operation, append bool) leftWrite {
@@ -70,6 +71,12 @@ func (l *leftWrites) poke() {
 	}
 }
 
+// idle reports whether a write has been given up while it waited for the position: it looks for that when it
+// has the position, and does not begin.
+func (w *leftWrite) idle() bool {
+	return w.position && w.of.gaveUp.Load() != uint32(notCancelled) && !w.of.begun.Load()
+}
+
 // wait waits until no write that was left behind overlaps op, or op has been given up; false if u ends first.
 func (l *leftWrites) wait(op *operation, u until, gaveUp *atomic.Uint32) bool {
 	for l.any() {
@@ -81,7 +88,7 @@ func (l *leftWrites) wait(op *operation, u until, gaveUp *atomic.Uint32) bool {
 		place := placeOf(op, op.desc.Append)
 		found := false
 		for _, w := range l.all {
-			found = found || w.of != op && w.off < place.end && place.off < w.end
+			found = found || &w.of.operation != op && w.off < place.end && place.off < w.end && !w.idle()
 		}
 		if !found {
 			l.mu.Unlock()

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,12 +26,19 @@ func hangingWrite(t *testing.T, f *File) (release func()) {
 		_, err := f.WriteContext(ctx, []byte("head"))
 		left <- err
 	}()
-	eventually(func() bool { return f.t.dev.calls.Running() == 1 })
+	eventually(func() bool { return served(f) })
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("WriteContext: %v", err)
 	}
 	return f.t.position.Unlock
+}
+
+// served reports whether the first write is out of the line of f, and no other is in it.
+func served(f *File) bool {
+	f.t.line.mu.Lock()
+	defer f.t.line.mu.Unlock()
+	return f.t.line.running && f.t.line.waiting.n == 0
 }
 
 // lines returns how many goroutines serve lines.
@@ -196,5 +206,144 @@ func TestLineLate(t *testing.T) {
 			t.Error(err)
 		}
 		eventually(func() bool { return f.t.uses.Load() == closedBit })
+	})
+}
+
+// TestLineAndPosition writes at the position with a context, large and small at the same time: large writes
+// have the position from the first piece to the last, and small ones wait for it in the line.
+func TestLineAndPosition(t *testing.T) {
+	eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+		f, err := e.OpenFile(testutil.PatternFile(t, 10), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		const large, small = 2*maxLoan + 10, 100
+		var large1 = bytes.Repeat([]byte{'l'}, large)
+		var end atomic.Bool
+		var smalls atomic.Int64
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for !end.Load() {
+					if _, err := f.WriteContext(t.Context(), bytes.Repeat([]byte{'s'}, small)); err != nil {
+						t.Error(err)
+					}
+					smalls.Add(1)
+				}
+			})
+		}
+		for range 5 {
+			if _, err := f.WriteContext(t.Context(), large1); err != nil {
+				t.Error(err)
+			}
+		}
+		end.Store(true)
+		wg.Wait()
+		data, err := os.ReadFile(f.Name())
+		if want := 5*large + small*int(smalls.Load()); err != nil || len(data) != want {
+			t.Fatalf("%d bytes are in the file, want %d (%v)", len(data), want, err)
+		}
+		for len(data) > 0 {
+			n := small
+			if data[0] == 'l' {
+				n = large
+			}
+			if len(data) < n || bytes.Count(data[:n], data[:1]) != n {
+				t.Fatalf("%d bytes before the end, one write is torn by another", len(data))
+			}
+			data = data[n:]
+		}
+	})
+}
+
+// TestPositionLeftWaiting gives up writes that wait for the position: whoever has it does not wait for them,
+// and they do not begin.
+func TestPositionLeftWaiting(t *testing.T) {
+	for _, flag := range []int{os.O_RDWR, os.O_RDWR | os.O_APPEND} {
+		eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+			f, err := e.OpenFile(testutil.PatternFile(t, 0), flag, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			f.t.position.Lock(nil, nil) // as a read does that hangs
+			plain, read := make(chan error), make(chan error)
+			go func() {
+				_, err := f.Write([]byte("plain"))
+				plain <- err
+			}()
+			waiting := func() int { return stacksWith("limit.(*Lock).wait(") }
+			eventually(func() bool { return waiting() == 1 })
+			go func() {
+				_, err := f.ReadContext(t.Context(), make([]byte, 1))
+				read <- err
+			}()
+			eventually(func() bool { return waiting() == 2 })
+			ctx, cancel := context.WithCancel(t.Context())
+			left := make(chan error)
+			go func() {
+				_, err := f.WriteContext(ctx, []byte("left"))
+				left <- err
+			}()
+			eventually(func() bool { return waiting() == 3 })
+			cancel()
+			if err := <-left; !errors.Is(err, context.Canceled) {
+				t.Errorf("WriteContext: %v", err)
+			}
+			f.t.position.Unlock()
+			if err := <-plain; err != nil {
+				t.Errorf("Write: %v", err)
+			}
+			if err := <-read; err != io.EOF {
+				t.Errorf("ReadContext: %v", err)
+			}
+			eventually(func() bool { return lines() == 0 && !f.t.left.any() })
+			if data, err := os.ReadFile(f.Name()); string(data) != "plain" || err != nil {
+				t.Errorf("%q is in the file (%v)", data, err)
+			}
+		})
+	}
+}
+
+// TestPositionAndCopies writes at the position while os copies to it: each byte has a place of its own.
+func TestPositionAndCopies(t *testing.T) {
+	eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+		f, err := e.OpenFile(testutil.PatternFile(t, 0), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		const size = 100 << 10
+		name := testutil.PatternFile(t, size)
+		var end atomic.Bool
+		var written atomic.Int64
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for !end.Load() {
+					n, err := f.WriteContext(t.Context(), make([]byte, 100))
+					if written.Add(int64(n)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for range 200 {
+			src, err := os.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := f.ReadFrom(src)
+			if written.Add(n); n != size || err != nil {
+				t.Errorf("ReadFrom: %d, %v", n, err)
+			}
+			src.Close()
+		}
+		end.Store(true)
+		wg.Wait()
+		if st, err := f.Stat(); err != nil || st.Size() != written.Load() {
+			t.Errorf("%d bytes are in the file, %d were written (%v)", st.Size(), written.Load(), err)
+		}
 	})
 }

@@ -69,6 +69,7 @@ const offCurrent = sysio.OffCurrent
 type operation struct {
 	code   opcode
 	once   bool        // one transfer is enough, however short (Read)
+	alone  bool        // the caller has the position to itself
 	desc   *descriptor // open until the operation is finished
 	buf    []byte      // opRead, opWrite
 	vec    [][]byte    // opReadv, opWritev

@@ -23,8 +23,9 @@ type target struct {
 
 	readBy, writeBy deadline
 
-	shared   atomic.Bool // the position may be that of other descriptors, too
-	position limit.Lock  // held by transfers at the position: by some for themselves, see position.go
+	shared   atomic.Bool  // the position may be that of other descriptors, too
+	copies   atomic.Int32 // copies by os that move the position at any time, see beginCopy
+	position limit.Lock   // held by transfers at the position: by some for themselves, see position.go
 
 	cached bool         // buffered reads may be tried with RWF_NOWAIT
 	hits   atomic.Int32 // reads in a row that the page cache had, see readNow
@@ -58,7 +59,7 @@ func (t *target) begin(name string) error {
 		return t.wrap(name, fs.ErrClosed)
 	}
 	if t.engine.devices.closed.Load() {
-		t.release()
+		t.releaseAsync()
 		return t.wrap(name, ErrEngineClosed)
 	}
 	return nil
@@ -175,9 +176,9 @@ func (t *target) perform(op *operation) (n int, err error) {
 	few := t.few(&in)
 	r := route.Choose(in)
 	if r != route.Ring {
-		permit := t.permit()
+		permit := t.permit(op)
 		n, r, err = t.attempt(op, 0, r, &permit, in)
-		t.giveBack(&permit)
+		t.giveBack(op, &permit)
 	}
 	if few != nil && in.Few {
 		few.Leave()
@@ -196,8 +197,8 @@ func (t *target) perform(op *operation) (n int, err error) {
 	default:
 		t.engine.stats.refused.Add(1)
 	}
-	permit := t.permit()
-	defer t.giveBack(&permit)
+	permit := t.permit(op)
+	defer t.giveBack(op, &permit)
 	return t.call(op, n, &permit)
 }
 
@@ -224,17 +225,19 @@ func (t *target) few(in *route.Input) *route.Few {
 	return few
 }
 
-// permit takes a permit for blocking calls on files of the device. What is left to os has none: it may wait
-// for this very program.
-func (t *target) permit() limit.Permit {
-	if !t.Seekable {
+// counted reports whether op takes a permit for blocking calls on files of the device. Transfers that are left
+// to os take none: they may wait for this very program.
+func (t *target) counted(op *operation) bool { return t.Seekable || !op.code.moves() }
+
+func (t *target) permit(op *operation) limit.Permit {
+	if !t.counted(op) {
 		return limit.Permit{}
 	}
 	return t.dev.calls.Acquire()
 }
 
-func (t *target) giveBack(p *limit.Permit) {
-	if t.Seekable {
+func (t *target) giveBack(op *operation, p *limit.Permit) {
+	if t.counted(op) {
 		t.dev.calls.Release(p)
 	}
 }

@@ -37,15 +37,42 @@ func (t *target) hasOffset(op *operation) bool {
 	switch {
 	case t.polled && t.Direct:
 		return true
-	case t.shared.Load() || !t.engine.devices.uring || t.Append && op.code.writes():
+	case t.kernelsOwn() || !t.engine.devices.uring || t.Append && op.code.writes():
 		return false
 	}
 	return t.Direct || op.code.reads()
 }
 
-// locate gives op the offset of the position, and returns that; the position stays where it is. Of a file
-// without offsets the kernel alone knows the position.
+// kernelsOwn reports whether the position must be left to the kernel, as others move it, too: who has another
+// descriptor of the open file, or a copy by os that may take long. Its lock may be taken for as long as a
+// device hangs.
+func (t *target) kernelsOwn() bool { return t.shared.Load() || t.copies.Load() > 0 }
+
+// beginCopy begins a copy by os that moves the position, once the transfers there that have begun are over. It
+// has the position to itself, until endCopy, as the system calls that copy take no lock of the kernel's. One
+// that may be silent for long does not keep others from it: they leave the position to the kernel, as with os.
+func (t *target) beginCopy(silent bool) {
+	t.position.Lock(nil, nil)
+	if silent {
+		t.copies.Add(1)
+		t.position.Unlock()
+	}
+}
+
+func (t *target) endCopy(silent bool) {
+	if silent {
+		t.copies.Add(-1)
+	} else {
+		t.position.Unlock()
+	}
+}
+
+// locate gives op the offset of the position, and returns that; the position stays where it is. Where it is the
+// kernel's own, or the file has no offsets, op stays one at the position. The caller has that to itself.
 func (t *target) locate(op *operation) (pos int64) {
+	if t.kernelsOwn() {
+		return 0
+	}
 	pos, err := t.OS.Seek(0, io.SeekCurrent)
 	if err == nil {
 		op.off = pos

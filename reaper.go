@@ -41,6 +41,13 @@ func (q *queue) reap() {
 			q.mu.Lock()
 			continue
 		}
+		if q.waiting.n > 0 && q.inFlight.Load() == 0 && q.cancels == 0 {
+			// The kernel's thread is about to make room for them. There is no completion to wait for.
+			q.mu.Unlock()
+			time.Sleep(10 * time.Microsecond)
+			q.mu.Lock()
+			continue
+		}
 		submit := q.u.SQReady()
 		if q.submitter.running {
 			submit = 0 // it is in the kernel with these, and holds the lock there that we would wait for

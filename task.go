@@ -20,6 +20,7 @@ type task struct {
 
 	reason  error                 // of byCaller; set before gaveUp
 	onQueue atomic.Pointer[queue] // where it has been submitted
+	begun   atomic.Bool           // of a write in line: it has the position, if it needs that
 }
 
 // finisher is told that a task is finished. finished must neither block nor run a user's code. stays reports
@@ -51,7 +52,8 @@ func (t *task) start() {
 
 // byCall has somebody carry the task out whose thread may be held for it.
 func (t *task) byCall(r route.Route, in route.Input) {
-	if t.code.writes() && t.on.Seekable {
+	// In line it might be behind one that waits for the position.
+	if t.code.writes() && t.on.Seekable && !t.alone {
 		t.on.line.push(&t.request, t)
 	} else {
 		go t.run(r, in)
@@ -99,7 +101,7 @@ func (t *task) run(r route.Route, in route.Input) {
 		return
 	}
 	var permit limit.Permit
-	if t.on.Seekable {
+	if t.on.counted(&t.operation) {
 		var ok bool
 		if permit, ok = t.on.dev.calls.AcquireUntil(t.until.stop, t.until.late); !ok {
 			why, _ := t.until.err()
@@ -114,7 +116,7 @@ func (t *task) run(r route.Route, in route.Input) {
 		n, r, err = t.attempt(r, &permit, in)
 	}
 	if t.n = n; r == route.Ring && err == nil {
-		t.on.giveBack(&permit)
+		t.on.giveBack(&t.operation, &permit)
 		if t.submit() {
 			return
 		}
@@ -122,15 +124,36 @@ func (t *task) run(r route.Route, in route.Input) {
 		t.run(r, in) // which finds out if it came too late
 		return
 	}
-	t.on.giveBack(&permit)
+	t.on.giveBack(&t.operation, &permit)
 	t.finish(n, err)
 }
 
 // writeBlocking and giveUp end a write that is in line. There it has nothing of its caller's: the channels of
 // that may be of a test's bubble, and who may leave has it dismissed.
+//
+// The position comes before the permit, as in readWrite. Until it is there the write has not begun, and nobody
+// who has the position waits for it, see leftWrites.
 func (t *task) writeBlocking() {
 	t.until = until{}
-	t.run(route.Syscall, route.Input{})
+	position := &t.on.position
+	switch {
+	case t.off != offCurrent:
+		t.begin()
+	case t.on.Append:
+		position.RLock()
+		t.begin()
+		position.RUnlock()
+	default:
+		position.Lock(nil, nil)
+		t.begin()
+		position.Unlock()
+	}
+}
+
+// begin makes the write, and ends it.
+func (t *task) begin() {
+	t.begun.Store(true)
+	t.run(route.Syscall, route.Input{}) // looks whether it has been given up
 }
 
 func (t *task) giveUp(why cause) {
@@ -141,16 +164,9 @@ func (t *task) giveUp(why cause) {
 // has left.
 func (t *task) attempt(r route.Route, permit *limit.Permit, in route.Input) (int, route.Route, error) {
 	on := t.on
-	switch {
-	case t.off != offCurrent || !t.code.writes() || !on.Seekable:
-		return on.attempt(&t.operation, t.n, r, permit, in)
-	case on.Append:
-		on.position.RLock()
-		defer on.position.RUnlock()
+	if t.off != offCurrent || !t.code.writes() || !on.Seekable || on.Append || t.alone {
 		return on.attempt(&t.operation, t.n, r, permit, in)
 	}
-	on.position.Lock(nil, nil)
-	defer on.position.Unlock()
 	pos := on.locate(&t.operation)
 	n, r, err := on.attempt(&t.operation, t.n, r, permit, in)
 	if n == 0 && errors.Is(err, syscall.ESPIPE) {

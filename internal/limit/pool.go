@@ -232,7 +232,7 @@ func (p *Pool) tick() {
 		})
 		return
 	default:
-		p.clock.Reset(patience)
+		outside.Do(func() { p.clock.Reset(patience) }) // by the clock of this process, not by that of a test's bubble
 	}
 	p.ticking = true
 }
@@ -274,10 +274,10 @@ func (p *Pool) Running() int {
 // Present returns how many calls have a permit or wait for one.
 func (p *Pool) Present() int { return p.Running() + int(p.waiting.Load()) }
 
-// Note notes in the permit that its call begins now, for Oldest. There is room for as many calls as run
-// at once as a rule; those beyond go unnoted.
+// Note notes in the permit that its call begins now, for Oldest, unless it has an earlier one. There is room
+// for as many calls as run at once as a rule; those beyond go unnoted.
 func (p *Permit) Note(now int64) {
-	if p.shard == nil {
+	if p.shard == nil || p.began != nil {
 		return
 	}
 	for i := range p.shard.began {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ringfile/ringfile/internal/testutil"
@@ -422,4 +423,33 @@ func TestPoolNotes(t *testing.T) {
 	}
 	p.Release(&permit)
 	checkEmpty(t, p)
+}
+
+// TestPoolClockInBubble has a goroutine of a bubble start the pool's clock, which is to go on outside.
+func TestPoolClockInBubble(t *testing.T) {
+	p := NewPool(1, 10, NewBudget(10))
+	for range 3 { // the clock is made by the first one
+		p.Acquire()
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if _, ok := p.AcquireUntil(over, nil); ok {
+			t.Error("a permit for one that has given up")
+		}
+	})
+	p.Acquire() // the watchdog ends the test if the clock stands still
+}
+
+// TestNoteTwice notes a call twice, of which nothing stays.
+func TestNoteTwice(t *testing.T) {
+	p := NewPool(4, 10, NewBudget(10))
+	permit := p.Acquire()
+	permit.Note(5)
+	permit.Note(7)
+	if oldest := p.Oldest(100); oldest != 5 {
+		t.Errorf("the oldest began at %d, want 5", oldest)
+	}
+	p.Release(&permit)
+	if oldest := p.Oldest(100); oldest != 100 {
+		t.Errorf("with nothing running the oldest began at %d", oldest)
+	}
 }
