@@ -76,7 +76,8 @@ type Config struct {
 	// as many those on names there. Zero: 512. Under pressure of calls that do not end a device may have
 	// up to four times that. All devices together hold four times BlockingLimit at most, and 64 more
 	// for each device. Copies by ReadFrom and WriteTo from and to pipes and connections are not counted,
-	// as these may be silent for long.
+	// as these may be silent for long, nor is Close without a context, which file servers (NFS, FUSE) alone
+	// hold up.
 	BlockingLimit int
 
 	// Logger, if not nil, is told once, at level Info, that the engine works without io_uring, and
