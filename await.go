@@ -64,20 +64,39 @@ func (t *target) control(ctx context.Context, op operation) error {
 	return t.controlUntil(u, &op)
 }
 
-// performUntil moves data until it is done or u ends, in pieces that the engine has memory for.
-func (t *target) performUntil(u until, whole operation) (n int, err error) {
+// performUntil moves data until it is done or u ends.
+func (t *target) performUntil(u until, op operation) (n int, err error) {
+	permit, err := t.borrow(u, &op)
+	if err != nil {
+		return 0, err
+	}
+	n, left, err := t.performWith(permit, u, op)
+	if !left {
+		t.dev.loans.Release(&permit)
+	}
+	return n, err
+}
+
+// borrow waits for a permit for memory of the engine.
+func (t *target) borrow(u until, op *operation) (limit.Permit, error) {
+	permit, ok := t.dev.loans.AcquireUntil(u.stop, u.late)
+	if !ok {
+		_, err := u.err()
+		return permit, t.wrap(op.code.name(), err)
+	}
+	return permit, nil
+}
+
+// performWith moves data until it is done or u ends, in pieces that the engine lends memory for. If left is true
+// the permit stays with the operation.
+func (t *target) performWith(permit limit.Permit, u until, whole operation) (n int, left bool, err error) {
 	code := opRead
 	if whole.code.writes() {
 		code = opWrite
 	}
 	for total := whole.want(); n < total; {
 		if _, err := u.err(); err != nil {
-			return n, t.wrap(code.name(), err)
-		}
-		permit, ok := t.dev.loans.AcquireUntil(u.stop, u.late)
-		if !ok {
-			_, err := u.err()
-			return n, t.wrap(code.name(), err)
+			return n, false, t.wrap(code.name(), err)
 		}
 		a := newAwaited()
 		a.permit, a.loan = permit, lend(min(total-n, maxLoan))
@@ -86,7 +105,7 @@ func (t *target) performUntil(u until, whole operation) (n int, err error) {
 		}
 		m, left, err := t.await(u, a, &operation{code: code, once: whole.once, alone: whole.alone, desc: whole.desc, buf: a.loan, off: whole.at(n)})
 		if left {
-			return n, err
+			return n, true, err
 		}
 		if code == opRead {
 			whole.store(a.loan[:m], n)
@@ -95,10 +114,10 @@ func (t *target) performUntil(u until, whole operation) (n int, err error) {
 		a.giveBack()
 		n += m
 		if err != nil || whole.once && short {
-			return n, err
+			return n, false, err
 		}
 	}
-	return n, nil
+	return n, false, nil
 }
 
 // controlUntil carries out an operation that moves no data until it is done or u ends.
@@ -180,11 +199,10 @@ func newAwaited() *awaited {
 	return a
 }
 
-// giveBack ends the life of a, which is finished and nobody waits for any more.
+// giveBack ends the life of a, which is finished and nobody waits for any more. The permit is the caller's.
 func (a *awaited) giveBack() {
 	if a.loan != nil {
 		takeBack(a.loan)
-		a.task.on.dev.loans.Release(&a.permit)
 		a.loan = nil
 	}
 	a.task.forget()
@@ -231,23 +249,38 @@ func (t *target) readWriteUntil(ctx context.Context, op operation) (n int, err e
 		defer t.leave(true)
 		return t.performUntil(u, op) // the line has the position
 	}
+	// Memory before the position, as a write in line has it.
+	permit, err := t.borrow(u, &op)
+	if err != nil {
+		return 0, err
+	}
+	n, left, err := t.readWriteWith(permit, u, op)
+	if !left {
+		t.dev.loans.Release(&permit)
+	}
+	return n, err
+}
+
+// readWriteWith is a transfer whose caller has the position to itself. If left is true the permit for memory
+// stays with the operation.
+func (t *target) readWriteWith(permit limit.Permit, u until, op operation) (n int, left bool, err error) {
 	if !t.takePosition(u) {
 		_, err := u.err()
-		return 0, t.wrap(op.code.name(), err)
+		return 0, false, t.wrap(op.code.name(), err)
 	}
 	defer t.position.Unlock()
 	if err := t.begin(op.code.name()); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer t.leave(true)
 	op.alone = true
 	pos := t.locate(&op)
-	n, err = t.performUntil(u, op)
-	if n == 0 && op.code.reads() && errors.Is(err, syscall.ESPIPE) {
+	n, left, err = t.performWith(permit, u, op)
+	if n == 0 && !left && op.code.reads() && errors.Is(err, syscall.ESPIPE) {
 		op.off = offCurrent // it takes no offsets; its position is known to the kernel alone
-		return t.performUntil(u, op)
+		return t.performWith(permit, u, op)
 	}
-	return n, t.moveOn(&op, pos, n, err)
+	return n, left, t.moveOn(&op, pos, n, err)
 }
 
 // takePosition has the caller have the position to itself, unless u ends first.

@@ -210,20 +210,21 @@ func TestLineLate(t *testing.T) {
 }
 
 // TestLineAndPosition writes at the position with a context, large and small at the same time: large writes
-// have the position from the first piece to the last, and small ones wait for it in the line.
+// have the position from the first piece to the last, and small ones wait for it in the line, with memory of
+// the engine.
 func TestLineAndPosition(t *testing.T) {
-	eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+	eachBackend(t, Config{Depth: minDepth}, func(t *testing.T, e *Engine) {
 		f, err := e.OpenFile(testutil.PatternFile(t, 10), os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
 		const large, small = 2*maxLoan + 10, 100
-		var large1 = bytes.Repeat([]byte{'l'}, large)
+		large1 := bytes.Repeat([]byte{'l'}, large)
 		var end atomic.Bool
 		var smalls atomic.Int64
 		var wg sync.WaitGroup
-		for range 3 {
+		for range 2 * minDepth { // more than have memory of the engine at a time
 			wg.Go(func() {
 				for !end.Load() {
 					if _, err := f.WriteContext(t.Context(), bytes.Repeat([]byte{'s'}, small)); err != nil {
