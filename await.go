@@ -157,7 +157,7 @@ func (t *target) await(u until, a *awaited, op *operation) (n int, left bool, er
 func (t *target) leaveBehind(u until, a *awaited, op *operation) bool {
 	if op.code.writes() {
 		a.place = placeOf(op, t.Append)
-		a.place.of, a.place.position = &a.task, op.off == offCurrent && !op.alone
+		a.place.of, a.place.position = &a.task.request, op.off == offCurrent && !op.alone
 		t.left.add(&a.place)
 	}
 	if a.state.CompareAndSwap(awaiting, leftBehind) {

@@ -48,7 +48,7 @@ func (f *File) Fd() uintptr {
 
 // Dup returns an *os.File with a descriptor of its own for the same open file, with the same position: for
 // what takes nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or net.FileConn. Both are to be
-// closed. See dup(2). The error matches errors.ErrUnsupported on systems without that.
+// closed. It waits for a Read or Write that is under way. See dup(2). The error matches errors.ErrUnsupported on systems without that.
 func (f *File) Dup() (*os.File, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
@@ -57,7 +57,9 @@ func (f *File) Dup() (*os.File, error) {
 		return nil, err
 	}
 	defer f.t.end()
+	f.t.position.Lock(nil, nil) // for transfers that have begun, and move the position themselves
 	f.t.shared.Store(true)
+	f.t.position.Unlock()
 	o, err := f.t.Handle.Dup()
 	return o, f.t.wrap("dup", err)
 }
@@ -180,7 +182,6 @@ func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 		f.t.end()
 		f.t.beginCopy(silent)
 		defer f.t.endCopy(silent)
-		f.t.left.wait(&operation{desc: &f.t.descriptor, off: offCurrent}, until{}, nil)
 		if !silent {
 			permit := f.t.dev.calls.Acquire()
 			defer f.t.dev.calls.Release(&permit)

@@ -20,7 +20,7 @@ type leftWrites struct {
 
 // leftWrite is the place of a write. One that appends, or is at the position, may be anywhere.
 type leftWrite struct {
-	of       *task // which does not wait for itself
+	of       *request // which does not wait for itself
 	off, end int64
 	position bool // it needs the position, which those who wait may have
 }

@@ -117,7 +117,7 @@ func TestLeftWritesWake(t *testing.T) {
 		return &operation{code: opWrite, desc: desc, buf: make([]byte, 10), off: off}
 	}
 	low, high := placeOf(op(0), false), placeOf(op(100), false)
-	low.of, high.of = new(task), new(task)
+	low.of, high.of = new(request), new(request)
 	l.add(&low)
 	l.add(&high)
 	waits := func(off int64, u until) chan bool {

@@ -48,11 +48,13 @@ func (t *target) hasOffset(op *operation) bool {
 // device hangs.
 func (t *target) kernelsOwn() bool { return t.shared.Load() || t.copies.Load() > 0 }
 
-// beginCopy begins a copy by os that moves the position, once the transfers there that have begun are over. It
+// beginCopy begins a copy by os that moves the position, once the transfers there that have begun are over, and
+// writes that were left behind. It
 // has the position to itself, until endCopy, as the system calls that copy take no lock of the kernel's. One
 // that may be silent for long does not keep others from it: they leave the position to the kernel, as with os.
 func (t *target) beginCopy(silent bool) {
 	t.position.Lock(nil, nil)
+	t.left.wait(&operation{desc: &t.descriptor, off: offCurrent}, until{}, nil)
 	if silent {
 		t.copies.Add(1)
 		t.position.Unlock()
@@ -70,7 +72,7 @@ func (t *target) endCopy(silent bool) {
 // locate gives op the offset of the position, and returns that; the position stays where it is. Where it is the
 // kernel's own, or the file has no offsets, op stays one at the position. The caller has that to itself.
 func (t *target) locate(op *operation) (pos int64) {
-	if t.kernelsOwn() {
+	if t.kernelsOwn() && !(t.polled && t.Direct) { // a ring does not move it
 		return 0
 	}
 	pos, err := t.OS.Seek(0, io.SeekCurrent)

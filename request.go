@@ -29,6 +29,7 @@ type request struct {
 	to    completer     // who is told when it is complete
 
 	gaveUp atomic.Uint32   // a cause: nothing more is to be started
+	begun  atomic.Bool     // of a write in line: it has the position, if it needs that
 	late   <-chan struct{} // closed when the deadline has passed
 
 	// Guarded by the queue's mu from submit on until it is complete.

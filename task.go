@@ -20,7 +20,6 @@ type task struct {
 
 	reason  error                 // of byCaller; set before gaveUp
 	onQueue atomic.Pointer[queue] // where it has been submitted
-	begun   atomic.Bool           // of a write in line: it has the position, if it needs that
 }
 
 // finisher is told that a task is finished. finished must neither block nor run a user's code. stays reports
