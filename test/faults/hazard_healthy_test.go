@@ -206,7 +206,7 @@ func TestHazardHealthyBeside(t *testing.T) {
 				defer h.close()
 				h.run(100*time.Millisecond, func() {}) // once, to make whatever is made on first use
 				alone := h.run(400*time.Millisecond, func() {})
-				tries(t, 3, func() error {
+				try := func() error {
 					s := newScene(t, e, hung)
 					calls := b.calls(s)
 					chill(t, s.file(0))
@@ -221,6 +221,18 @@ func TestHazardHealthyBeside(t *testing.T) {
 					settle(t, e)
 					s.close()
 					return compare(alone, beside, floor(len(calls)))
+				}
+				// A known weakness: completions for a thread that has submitted wait until a long system call
+				// in it ends (docs/design.md, "Threads that have submitted"). So on rings a call on the healthy
+				// disk may hang now and then; it must not do so each time.
+				hangs := 0
+				tries(t, 3, func() error {
+					err := try()
+					for ; errors.Is(err, errHung) && e.Stats().Reason == "" && hangs < 8; hangs++ {
+						t.Logf("hung, and once more: %v", err)
+						err = try()
+					}
+					return err
 				})
 			})
 		})
