@@ -77,6 +77,10 @@ type operation struct {
 	length int64       // opAllocate, opPrefetch: the size
 }
 
+// enough reports whether the first n bytes are all that a Read is for: those up to the end of the file, which may
+// have been between two pages only if another look finds nothing. The page cache always ends there.
+func (op *operation) enough(n int) bool { return op.once && op.off >= 0 && (op.off+int64(n))%4096 != 0 }
+
 // want returns how many bytes the operation is to move.
 func (op *operation) want() int {
 	if op.vec == nil {

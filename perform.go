@@ -303,7 +303,7 @@ func (t *target) inline(op *operation, n int) (_ int, done bool) {
 		if m == 0 && !t.engine.devices.uring {
 			return n, false // it may be wrong (docs/kernels.md), and without a ring we do not know: a call has the last word
 		}
-		if n += m; m == 0 || n == total || op.once {
+		if n += m; m == 0 || n == total || op.enough(n) {
 			if t.misses.Load() != 0 {
 				t.misses.Store(0)
 			}

@@ -92,7 +92,7 @@ func (req *request) moved(n int) (again bool) {
 	req.annotate(n)
 	req.n += n
 	req.tries = 0
-	if req.n == req.total || req.once {
+	if req.n == req.total || req.enough(req.n) {
 		return false
 	}
 	if req.why != notCancelled {
