@@ -49,9 +49,9 @@ func (t *target) hasOffset(op *operation) bool {
 func (t *target) kernelsOwn() bool { return t.shared.Load() || t.copies.Load() > 0 }
 
 // beginCopy begins a copy by os that moves the position, once the transfers there that have begun are over, and
-// writes that were left behind. It
-// has the position to itself, until endCopy, as the system calls that copy take no lock of the kernel's. One
-// that may be silent for long does not keep others from it: they leave the position to the kernel, as with os.
+// writes that were left behind. It has the position to itself, until endCopy, as the system calls that copy take no
+// lock of the kernel's. One that may be silent for long does not keep others from it: they leave the position to
+// the kernel, as with os.
 func (t *target) beginCopy(silent bool) {
 	t.position.Lock(nil, nil)
 	t.left.wait(&operation{desc: &t.descriptor, off: offCurrent}, until{}, nil)
