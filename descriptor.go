@@ -13,7 +13,8 @@ import (
 type descriptor struct {
 	sysio.Handle
 	sysio.Status
-	polled bool // direct transfers must be polled (Config.IOPoll)
+	polled bool    // direct transfers must be polled (Config.IOPoll)
+	counts *opened // where it is counted as open, nil if nowhere
 
 	uses atomic.Int64 // with closedBit
 	// closing, if not nil, closes the descriptor for those that must not wait, see releaseAsync.
@@ -58,7 +59,7 @@ func (d *descriptor) close() (others, ok bool) {
 // release ends a use. The last one closes the descriptor and returns what came of it.
 func (d *descriptor) release() error {
 	if d.uses.Add(-1) == closedBit {
-		return d.OS.Close()
+		return d.shut()
 	}
 	return nil
 }
@@ -68,6 +69,13 @@ func (d *descriptor) releaseAsync() {
 	if d.uses.Add(-1) == closedBit {
 		d.closing(d)
 	}
+}
+
+// shut closes what nobody uses any more.
+func (d *descriptor) shut() error {
+	err := d.OS.Close()
+	d.counts.add(-1)
+	return err
 }
 
 // leave ends a use, without waiting if the call must be on time.
@@ -90,3 +98,26 @@ func (d *descriptor) wrap(name string, err error) error {
 	}
 	return &fs.PathError{Op: name, Path: d.OS.Name(), Err: err}
 }
+
+// opened counts the descriptors that are open on one device, in all engines of the process.
+type opened struct{ n atomic.Int32 }
+
+// devicesInUse is on how many devices descriptors are open.
+var devicesInUse atomic.Int32
+
+// add counts a descriptor that is open, or no longer.
+func (o *opened) add(n int32) {
+	if o == nil {
+		return
+	}
+	switch now := o.n.Add(n); {
+	case n > 0 && now == 1:
+		devicesInUse.Add(1)
+	case n < 0 && now == 0:
+		devicesInUse.Add(-1)
+	}
+}
+
+// severalDevices reports whether more than one device is in use that may hang. Then a thread that has
+// requests of one device in flight must not be used for calls, which may be on another: see queue.
+func severalDevices() bool { return devicesInUse.Load() > 1 }

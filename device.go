@@ -20,6 +20,7 @@ type device struct {
 	all     *devices
 	facts   facts
 	closing func(*descriptor) // closeLater
+	opened  *opened
 	*lane
 }
 
@@ -37,7 +38,7 @@ func (d *device) closeLater(desc *descriptor) {
 		permit := d.calls.Acquire()
 		defer d.calls.Release(&permit)
 		permit.Note(clock())
-		desc.OS.Close()
+		desc.shut()
 	}()
 }
 
@@ -47,8 +48,9 @@ type lane struct {
 	names *limit.Pool // blocking calls on names
 	loans *limit.Pool // operations that have memory of the engine
 
-	reads, writes route.Few // direct transfers, and large buffered reads, that are left to system calls
-	large         route.Few
+	reads, writes route.Few    // direct transfers, and buffered reads that miss, that are left to system calls
+	large         route.Few    // the same for large buffered reads
+	fewPerP       atomic.Int32 // how many these may be for each P, see few
 
 	opening atomic.Bool // somebody makes the rings, or has made them
 	queues  atomic.Pointer[[]*queue]
@@ -64,7 +66,6 @@ type devices struct {
 	uring   bool          // there are rings
 	threads *limit.Budget // of all blocking calls together
 	nowhere *limit.Pool   // blocking calls on names of which nobody knows on what device they are
-	flying  atomic.Int32  // queues that have requests in flight
 	failed  count.Counter // rings that are broken
 	closed  atomic.Bool
 
@@ -102,8 +103,9 @@ func (ds *devices) at(number uint64) *device {
 	}
 	if len(ds.known) >= maxDevices {
 		clear(ds.known) // they will be met again; files keep theirs
+		forgetOpened()
 	}
-	d = &device{all: ds}
+	d = &device{all: ds, opened: openedOn(number)}
 	d.closing = d.closeLater
 	if len(ds.lanes) < maxLanes {
 		d.lane = ds.newLane()
@@ -115,6 +117,25 @@ func (ds *devices) at(number uint64) *device {
 	return d
 }
 
+// everyOpened has the *opened of each device that this process has met, by its number.
+var everyOpened sync.Map
+
+func openedOn(number uint64) *opened {
+	o, _ := everyOpened.LoadOrStore(number, new(opened))
+	return o.(*opened)
+}
+
+// forgetOpened forgets devices without open descriptors. Whoever still refers to one counts beside who meets
+// it again: as two devices, which does no harm.
+func forgetOpened() {
+	everyOpened.Range(func(number, o any) bool {
+		if o.(*opened).n.Load() == 0 {
+			everyOpened.Delete(number)
+		}
+		return true
+	})
+}
+
 // maxDevices is how many devices are remembered.
 const maxDevices = 1024
 
@@ -124,15 +145,23 @@ func (ds *devices) newLane() *lane {
 	if ds.config.Depth == 0 {
 		depth = defaultDepth
 	}
-	return &lane{
+	l := &lane{
 		calls: limit.NewPool(limitOf, 4*limitOf, ds.threads),
 		names: limit.NewPool(limitOf, 4*limitOf, ds.threads),
 		loans: limit.NewPool(depth, depth, limit.NewBudget(depth)),
-		// Measured with two Ps only.
-		reads:  route.Few{Most: int32(2*ds.psPerRing() + 1)},
-		writes: route.Few{Most: int32(2*ds.psPerRing() + 1)},
-		large:  route.Few{Most: int32(8 * ds.psPerRing())},
 	}
+	l.fewPerP.Store(2) // measured with two Ps only
+	return l
+}
+
+// few returns how many transfers are few: what a ring costs is worth it beyond that, at twice as many if its
+// goroutines are bound to their threads.
+func (d *device) few() int {
+	n := int(d.fewPerP.Load()) * d.all.psPerRing()
+	if severalDevices() {
+		n *= 2
+	}
+	return n + 1
 }
 
 // psPerRing returns how many Ps share a ring.
@@ -197,7 +226,7 @@ func (ds *devices) openQueue(beside *uring.Ring) *queue {
 	if err != nil {
 		return nil
 	}
-	q, err := newQueue(u, slots, &ds.flying, &ds.failed)
+	q, err := newQueue(u, slots, &ds.failed)
 	if err != nil {
 		u.Close()
 		return nil
@@ -222,6 +251,17 @@ func (l *lane) inFlight() (n int) {
 		n += int(q.inFlight.Load())
 	}
 	return n
+}
+
+// strands reports whether a long call of a caller's thread may keep completions of this lane from being
+// delivered: it may have submitted some of what is in flight.
+func (l *lane) strands() bool {
+	for q := range l.everyQueue {
+		if q.inFlight.Load() > 0 && !q.polling.sq && !severalDevices() {
+			return true
+		}
+	}
+	return false
 }
 
 // names remembers on what device directories are. A directory that takes another's cell is met again.

@@ -49,6 +49,86 @@ func TestLanes(t *testing.T) {
 	}
 }
 
+// TestSeveralDevices counts the devices on which files are open, by all engines together. The test's own files
+// are not on those.
+func TestSeveralDevices(t *testing.T) {
+	t.Setenv("RINGFILE_BACKEND", "blocking")
+	before := devicesInUse.Load()
+	check := func(want int32) {
+		t.Helper()
+		if n := devicesInUse.Load() - before; n != want {
+			t.Errorf("%d devices are in use, want %d", n, want)
+		}
+	}
+	engine := func() *Engine {
+		e, err := New(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	first, second := engine(), engine()
+	defer first.Close()
+	defer second.Close()
+	if first.devices.at(1).opened != second.devices.at(1).opened {
+		t.Fatal("two engines count the descriptors of a device apart")
+	}
+	a, b, c := first.devices.at(1).opened, second.devices.at(2).opened, second.devices.at(1).opened
+	for _, step := range []struct {
+		of   *opened
+		n    int32
+		want int32
+	}{{a, 1, 1}, {c, 1, 1}, {b, 1, 2}, {a, -1, 2}, {c, -1, 1}, {b, -1, 0}, {nil, 1, 0}} {
+		step.of.add(step.n)
+		check(step.want)
+	}
+	a.add(1)
+	forgetOpened()
+	if second.devices.at(1).opened != a || openedOn(1) != a {
+		t.Error("a device with an open descriptor is forgotten")
+	}
+	a.add(-1)
+	forgetOpened()
+	if openedOn(1) == a {
+		t.Error("a device that nobody uses is remembered")
+	}
+}
+
+// TestOpenCounts opens and closes a file, in each way that closes: what is counted as open is, and no longer.
+func TestOpenCounts(t *testing.T) {
+	eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+		name := testutil.PatternFile(t, 4096)
+		for what, end := range map[string]func(f *File) error{
+			"Close":        (*File).Close,
+			"CloseContext": func(f *File) error { return f.CloseContext(t.Context()) },
+			"a read that ends after Close": func(f *File) error {
+				if err := f.t.begin("read"); err != nil {
+					return err
+				}
+				defer f.t.releaseAsync()
+				return f.Close()
+			},
+		} {
+			f, err := e.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			count := f.t.counts
+			if count == nil || count.n.Load() < 1 {
+				t.Fatalf("%s: an open file is not counted", what)
+			}
+			before := count.n.Load()
+			if err := end(f); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			eventually(func() bool { return count.n.Load() == before-1 })
+			if n := count.n.Load(); n != before-1 {
+				t.Errorf("%s: %d descriptors are open, want %d", what, n, before-1)
+			}
+		}
+	})
+}
+
 // TestDevicesAtOnce has many goroutines meet devices, and use a file first, at the same time.
 func TestDevicesAtOnce(t *testing.T) {
 	eachBackend(t, Config{Rings: 2, Depth: 16}, func(t *testing.T, e *Engine) {

@@ -38,11 +38,7 @@ func throughRing(t *testing.T, f *File) {
 	f.t.dev.facts.nowait.Set(route.Yes)
 	f.t.dev.facts.memory.Set(route.No)
 	// A transfer that is alone, or nearly so, would be left to a system call.
-	for _, few := range []*route.Few{&f.t.dev.reads, &f.t.dev.writes, &f.t.dev.large} {
-		if few.Most != -1 {
-			few.Most = -1
-		}
-	}
+	f.t.dev.fewPerP.Store(-1)
 }
 
 // queueOf returns the first queue of the file's device.

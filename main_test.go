@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	} else {
 		fmt.Println("backend: uring")
 	}
+	if os.Getenv("RINGFILE_TEST_DEVICES") == "several" {
+		ringfile.UseSeveralDevices()
+	}
 	before := testutil.OpenDescriptors()
 	code := m.Run()
 	if code == 0 {

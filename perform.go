@@ -44,6 +44,10 @@ func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status) {
 		number |= blockDevice
 	}
 	t.dev = e.devices.at(number)
+	if s.Stored && t.dev.facts.memory.Get() != route.Yes {
+		t.counts = t.dev.opened
+		t.counts.add(1)
+	}
 	if s.Block {
 		t.dev.facts.memory.Set(route.No) // whatever the file system that its node is on
 	}
@@ -96,15 +100,7 @@ func (t *target) input(op *operation, n int, leavable bool) route.Input {
 	if !in.Ring || !in.Seekable || in.Kind == route.Write && !in.Direct {
 		return in // whatever else there is: it is a system call
 	}
-	if flying := t.engine.devices.flying.Load(); flying > 0 {
-		in.Flying = true
-		for q := range t.dev.everyQueue {
-			if q.inFlight.Load() > 0 {
-				flying--
-			}
-		}
-		in.FlyingElsewhere = flying > 0
-	}
+	in.Flying = in.Kind == route.Sync && t.dev.strands()
 	if in.Direct && in.Kind == route.Write && in.Nowait == route.Yes {
 		in.Serial = t.serial(op)
 	}
@@ -208,20 +204,18 @@ func (t *target) few(in *route.Input) *route.Few {
 	if !in.Ring || !in.Seekable || in.Kind > route.Write || in.Leavable || t.engine.devices.config.polls() {
 		return nil
 	}
-	var few *route.Few
+	few, most := &t.dev.reads, t.dev.few()
 	switch {
 	case in.Direct && in.Kind == route.Read:
-		few = &t.dev.reads
 	case in.Direct:
 		few = &t.dev.writes
 	case in.Kind == route.Read && in.Size < route.FewMiss:
-		few = &t.dev.reads
 	case in.Kind == route.Read && in.Size < route.LargeMiss:
-		few = &t.dev.large
+		few, most = &t.dev.large, 4*most
 	default:
 		return nil
 	}
-	in.Few = few.Enter(t.dev.inFlight())
+	in.Few = few.Enter(t.dev.inFlight(), most)
 	return few
 }
 

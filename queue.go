@@ -1,6 +1,7 @@
 package ringfile
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,8 +21,11 @@ import (
 //   - The submitter submits what is queued while the reaper waits in the kernel.
 //
 // Both run on demand and end when they have been idle for a while. mu is never held during a system call.
+//
+// The kernel delivers a completion in the thread that submitted the request. That thread may by then run a
+// goroutine that waits for another device, and the completion with it. So while several devices are in use
+// both are bound to their threads, which then run nothing else.
 type queue struct {
-	flying  *atomic.Int32  // of the engine: queues that have requests in flight
 	failed  *count.Counter // of the engine: rings that are broken
 	u       *uring.Ring
 	polling polling
@@ -77,6 +81,19 @@ func (l *life) start() {
 	}
 	l.there = true
 	outside.Go(l.run) // it may outlive a test's bubble
+}
+
+// bind binds the calling goroutine to its thread, or no longer, if that is called for; bound tells what is so
+// now, and the result what is so then.
+func (q *queue) bind(bound bool) bool {
+	want := severalDevices() && !q.polling.sq && !q.polling.io
+	switch {
+	case want && !bound:
+		runtime.LockOSThread()
+	case bound && !want:
+		runtime.UnlockOSThread()
+	}
+	return want
 }
 
 // end has the goroutine end if it is parked. mu is held.
@@ -138,9 +155,7 @@ func (q *queue) launch(req *request) bool {
 	}
 	q.slots.take(req)
 	q.publish(req, e)
-	if q.inFlight.Add(1) == 1 {
-		q.flying.Add(1)
-	}
+	q.inFlight.Add(1)
 	return true
 }
 
@@ -154,9 +169,7 @@ func (q *queue) publish(req *request, e *uring.SQE) {
 // land takes the slot of a request back. mu is held.
 func (q *queue) land(req *request) {
 	q.slots.release(req)
-	if q.inFlight.Add(-1) == 0 {
-		q.flying.Add(-1)
-	}
+	q.inFlight.Add(-1)
 }
 
 // refill launches requests that wait, and asks for cancellations that are due, as far as there is room. mu

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/uring"
 )
@@ -171,6 +173,56 @@ func TestReaperBesideSubmitter(t *testing.T) {
 	close(stuck)
 	if n, err := late.Await(); n != 512 || err != nil {
 		t.Errorf("the one whose submission blocked: %d, %v", n, err)
+	}
+}
+
+// TestBound looks at the threads that submit requests while several devices are in use: no other goroutine
+// runs in them, as long as that is so.
+func TestBound(t *testing.T) {
+	t.Setenv("RINGFILE_BACKEND", "uring")
+	e, err := New(Config{Rings: 1})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer testutil.Watchdog(t, time.Minute)()
+	defer e.Close()
+	f, err := e.OpenFile(testutil.PatternFile(t, 1<<20), os.O_RDONLY|testDirect, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	throughRing(t, f)
+	defer UseSeveralDevices()()
+	var entered, called sync.Map
+	queueOf(t, f).u.SetEnterHook(func(submit, _ uint32, _ uring.EnterFlags) (int, syscall.Errno, bool) {
+		if submit > 0 {
+			entered.Store(unix.Gettid(), true)
+		}
+		return 0, 0, false
+	})
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			buf := AlignedBuffer(4096, 4096)
+			for i := range 500 {
+				if _, err := f.ReadAt(buf, int64((16*i+g)%256)*4096); err != nil {
+					t.Error(err)
+				}
+				called.Store(unix.Gettid(), true)
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	entered.Range(func(thread, _ any) bool {
+		n++
+		if _, both := called.Load(thread); both {
+			t.Errorf("thread %d submits requests and runs other goroutines", thread)
+		}
+		return true
+	})
+	if n == 0 || n > 2 {
+		t.Errorf("%d threads have submitted requests, want the reaper's and the submitter's", n)
 	}
 }
 

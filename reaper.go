@@ -2,7 +2,6 @@ package ringfile
 
 import (
 	"runtime"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -11,8 +10,8 @@ import (
 )
 
 // newQueue puts slots and goroutines to a ring. It must be called outside of tests' bubbles.
-func newQueue(u *uring.Ring, slots int, flying *atomic.Int32, failed *count.Counter) (*queue, error) {
-	q := &queue{u: u, flying: flying, failed: failed, finished: make(chan struct{})}
+func newQueue(u *uring.Ring, slots int, failed *count.Counter) (*queue, error) {
+	q := &queue{u: u, failed: failed, finished: make(chan struct{})}
 	q.polling.sq, q.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
 	q.reaper.run, q.submitter.run = q.reap, q.submitQueued
 	q.idle = time.AfterFunc(time.Hour, q.rest)
@@ -28,7 +27,8 @@ func (q *queue) reap() {
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.reaper.wake = wake
-	for {
+	for bound := false; ; {
+		bound = q.bind(bound)
 		q.refill()
 		if q.quiet() {
 			q.state = idle
@@ -36,7 +36,7 @@ func (q *queue) reap() {
 			q.settleDown()
 			q.mu.Unlock()
 			if !<-wake {
-				return
+				return // if it is bound, with its thread
 			}
 			q.mu.Lock()
 			continue

@@ -56,7 +56,9 @@ func (q *queue) submitQueued() {
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.submitter.wake = wake
-	for pause := time.Duration(0); ; {
+	bound, pause := false, time.Duration(0)
+	for {
+		bound = q.bind(bound)
 		q.refill()
 		n := q.u.SQReady()
 		if n > 0 && q.state == waiting && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {

@@ -65,8 +65,9 @@ type shard struct {
 
 // Permit is the right to make a call, until it is given back.
 type Permit struct {
-	shard *shard // nil if it is an extra one
-	began *atomic.Int64
+	shard   *shard // nil if it is an extra one
+	charged bool   // to the budget
+	began   *atomic.Int64
 }
 
 // NewPool returns a pool of size permits, and up to hard for calls that have waited for long. Beyond its
@@ -94,57 +95,41 @@ func (p *Pool) Acquire() Permit {
 
 // AcquireUntil waits for a permit until stop or late is closed; it reports whether it got one.
 func (p *Pool) AcquireUntil(stop, late <-chan struct{}) (Permit, bool) {
-	s := &p.shards[count.Spread(len(p.shards))]
-	if p.enter(s) {
-		return Permit{shard: s}, true
+	if permit, ok := p.enter(&p.shards[count.Spread(len(p.shards))]); ok {
+		return permit, true
 	}
 	return p.acquireSlow(stop, late)
 }
 
 // TryAcquire takes a permit if there is one.
-func (p *Pool) TryAcquire() (Permit, bool) {
-	if s := p.scan(); s != nil {
+func (p *Pool) TryAcquire() (Permit, bool) { return p.scan() }
+
+// enter takes a permit of s if there is one. The budget is charged for those that find the first ones of the
+// shard taken. So there are never more than that beside what the budget has, though it may be charged for more
+// than it would have to be, as they come free in any order.
+func (p *Pool) enter(s *shard) (Permit, bool) {
+	n := s.running.Add(1)
+	switch {
+	case n > s.size:
+	case n <= free:
 		return Permit{shard: s}, true
+	case p.budget.take():
+		return Permit{shard: s, charged: true}, true
 	}
+	s.running.Add(-1)
 	return Permit{}, false
 }
 
-// enter takes a permit of s if there is one.
-//
-// The budget is charged for all but the first permits of a shard: by whoever takes the third, and given
-// back by whoever leaves two.
-func (p *Pool) enter(s *shard) bool {
-	n := s.running.Add(1)
-	if n <= free && n <= s.size {
-		return true
-	}
-	charged := n > free && p.budget.take()
-	if n <= s.size && charged {
-		return true
-	}
-	p.leave(s, n > free && !charged)
-	return false
-}
-
-// leave gives back a permit of s, one that the budget owes if unpaid is set.
-func (p *Pool) leave(s *shard, unpaid bool) {
-	n := s.running.Add(-1)
-	switch {
-	case n >= free && !unpaid:
-		p.budget.used.Add(-1)
-	case n < free && unpaid: // somebody else has given back what was not taken
-		p.budget.used.Add(1)
-	}
-}
-
-// scan takes a permit of any shard; nil if there is none.
-func (p *Pool) scan() *shard {
+// scan takes a permit of any shard if there is one.
+func (p *Pool) scan() (Permit, bool) {
 	for i := range p.shards {
-		if s := &p.shards[i]; s.running.Load() < s.size && p.enter(s) {
-			return s
+		if s := &p.shards[i]; s.running.Load() < s.size {
+			if permit, ok := p.enter(s); ok {
+				return permit, true
+			}
 		}
 	}
-	return nil
+	return Permit{}, false
 }
 
 // Release gives the permit back.
@@ -153,9 +138,11 @@ func (p *Pool) Release(permit *Permit) {
 		permit.began.Store(0)
 	}
 	if permit.shard != nil {
-		p.leave(permit.shard, false)
+		permit.shard.running.Add(-1)
 	} else {
 		p.extra.Add(-1)
+	}
+	if permit.charged {
 		p.budget.used.Add(-1)
 	}
 	// Who waits has said so before it looked for a permit the last time, under mu.
@@ -181,9 +168,9 @@ func (p *Pool) acquireSlow(stop, late <-chan struct{}) (permit Permit, ok bool) 
 	defer w.free()
 	for {
 		p.mu.Lock()
-		if s := p.scan(); s != nil {
+		if permit, ok := p.scan(); ok {
 			p.mu.Unlock()
-			return Permit{shard: s}, true
+			return permit, true
 		}
 		if w.round == 0 {
 			w.round = p.round + 1 // never zero
@@ -197,7 +184,7 @@ func (p *Pool) acquireSlow(stop, late <-chan struct{}) (permit Permit, ok bool) 
 			return p.giveUp(w)
 		}
 		if w.granted {
-			return Permit{}, true
+			return w.permit, true
 		}
 	}
 }
@@ -211,7 +198,7 @@ func (p *Pool) giveUp(w *waiter) (Permit, bool) {
 	}
 	<-w.wake
 	if w.granted {
-		return Permit{}, true
+		return w.permit, true
 	}
 	p.wake() // on behalf of the wake-up that was ours
 	return Permit{}, false
@@ -242,9 +229,13 @@ func (p *Pool) impatient() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ticking = false
-	for w := p.queue.first(); w != nil && w.round <= p.round && p.grant(); w = p.queue.first() {
+	for w := p.queue.first(); w != nil && w.round <= p.round; w = p.queue.first() {
+		permit, ok := p.grant()
+		if !ok {
+			break
+		}
 		p.queue.pop()
-		w.granted = true
+		w.granted, w.permit = true, permit
 		w.wake <- struct{}{}
 	}
 	p.round++
@@ -253,13 +244,16 @@ func (p *Pool) impatient() {
 	}
 }
 
-// grant takes an extra permit. mu is held.
-func (p *Pool) grant() bool {
+// grant takes a permit, an extra one if need be. mu is held.
+func (p *Pool) grant() (Permit, bool) {
+	if permit, ok := p.scan(); ok { // somebody on his way out again was taken for one who has a permit
+		return permit, true
+	}
 	if p.Running() >= p.hard || !p.budget.take() {
-		return false
+		return Permit{}, false
 	}
 	p.extra.Add(1)
-	return true
+	return Permit{charged: true}, true
 }
 
 // Running returns how many permits are taken. While calls come and go it is an estimate.

@@ -9,6 +9,7 @@ type waiter struct {
 	wake       chan struct{} // one element; of no test's bubble
 	round      uint64        // of the pool's clock when it came; zero before that
 	granted    bool          // it was woken with what it waits for
+	permit     Permit        // of a Pool: that
 	shared     bool          // of a Lock: it wants a shared hold
 }
 

@@ -70,10 +70,9 @@ type Input struct {
 	Serial bool
 	// Few tells that no more transfers are under way than are better left to system calls.
 	Few bool
-	// Flying tells that requests are in flight, on this device or another one: this thread may have
-	// submitted some, whose completions would wait for the end of a long call of it. FlyingElsewhere is the
-	// same for other devices alone.
-	Flying, FlyingElsewhere bool
+	// Flying tells that requests are in flight on this device of which this thread may have submitted some:
+	// their completions would wait for the end of a long call of it.
+	Flying bool
 	// Position tells a transfer at the file position, which a ring does not move.
 	Position bool
 	// Cold tells that the file's latest reads found nothing in the page cache.
@@ -125,9 +124,9 @@ func direct(in Input) Route {
 		return Ring // whose answer counts
 	case in.Position, in.Nowait != Yes:
 		return Syscall // which asks, the first time
-	case in.Serial && !in.FlyingElsewhere:
+	case in.Serial:
 		return Syscall
-	case in.Few && !in.FlyingElsewhere && !in.Leavable:
+	case in.Few && !in.Leavable:
 		return Syscall
 	}
 	return Ring
@@ -138,8 +137,6 @@ func AfterMiss(in Input) Route {
 	switch {
 	case in.Polled, in.Position, in.Nowait == No:
 		return Syscall
-	case in.FlyingElsewhere:
-		return Ring
 	case in.Size >= LargeMiss, in.Few && !in.Leavable:
 		return Syscall
 	}

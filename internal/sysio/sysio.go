@@ -23,6 +23,7 @@ type Handle struct {
 // Status is what a file is.
 type Status struct {
 	Known    bool   // what follows has been found out
+	Stored   bool   // on a file system or a block device: what may wait for one
 	Seekable bool   // a regular file or a block device: offsets, a page cache, and waits that end by themselves
 	Block    bool   // a block device
 	Device   uint64 // st_dev, or st_rdev of a block device

@@ -103,10 +103,12 @@ func statusOf(fd int, st *unix.Stat_t, flags int) Status {
 	s := Status{Known: true, Device: uint64(st.Dev), Append: flags&unix.O_APPEND != 0, Direct: flags&unix.O_DIRECT != 0}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		s.Seekable, s.mayBlock = true, mayBlock(fd, st)
+		s.Stored, s.Seekable, s.mayBlock = true, true, mayBlock(fd, st)
 		s.Size = st.Size
+	case unix.S_IFDIR:
+		s.Stored = true
 	case unix.S_IFBLK:
-		s.Seekable, s.Block, s.Device = true, true, uint64(st.Rdev)
+		s.Stored, s.Seekable, s.Block, s.Device = true, true, true, uint64(st.Rdev)
 	}
 	return s
 }

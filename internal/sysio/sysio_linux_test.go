@@ -47,9 +47,9 @@ func TestStatus(t *testing.T) {
 		adopts bool // what Adopt finds is the same
 		want   Status
 	}{
-		{name, os.O_RDONLY, true, Status{Known: true, Seekable: true, Device: dev, Size: 123}},
-		{name, os.O_RDWR | os.O_APPEND, true, Status{Known: true, Seekable: true, Device: dev, Size: 123, Append: true}},
-		{dir, os.O_RDONLY, true, Status{Known: true, Device: dev}},
+		{name, os.O_RDONLY, true, Status{Known: true, Stored: true, Seekable: true, Device: dev, Size: 123}},
+		{name, os.O_RDWR | os.O_APPEND, true, Status{Known: true, Stored: true, Seekable: true, Device: dev, Size: 123, Append: true}},
+		{dir, os.O_RDONLY, true, Status{Known: true, Stored: true, Device: dev}},
 		{fifo, os.O_RDWR, false, Status{Known: true, Nonblock: true}},
 		{"/dev/null", os.O_RDWR, true, Status{Known: true}},
 	} {

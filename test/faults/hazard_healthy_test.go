@@ -222,18 +222,7 @@ func TestHazardHealthyBeside(t *testing.T) {
 					s.close()
 					return compare(alone, beside, floor(len(calls)))
 				}
-				// A known weakness: completions for a thread that has submitted wait until a long system call
-				// in it ends (docs/design.md, "Threads that have submitted"). So on rings a call on the healthy
-				// disk may hang now and then; it must not do so each time.
-				hangs := 0
-				tries(t, 3, func() error {
-					err := try()
-					for ; errors.Is(err, errHung) && e.Stats().Reason == "" && hangs < 8; hangs++ {
-						t.Logf("hung, and once more: %v", err)
-						err = try()
-					}
-					return err
-				})
+				tries(t, 3, try)
 			})
 		})
 	}

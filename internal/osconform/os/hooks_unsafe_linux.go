@@ -88,12 +88,11 @@ func chill(f *File, err error) (*File, error) {
 		}
 		(*atomic.Int32)(unsafe.Pointer(field.UnsafeAddr())).Store(manyMisses)
 		// And no reads are so few that they are left to system calls.
-		most := reflect.ValueOf(f).Elem().FieldByName("t").FieldByName("dev").Elem().FieldByName("lane").Elem().
-			FieldByName("reads").FieldByName("Most")
-		if most.Kind() != reflect.Int32 {
+		few := reflect.ValueOf(f).Elem().FieldByName("t").FieldByName("dev").Elem().FieldByName("lane").Elem().FieldByName("fewPerP")
+		if few.Type() != reflect.TypeFor[atomic.Int32]() {
 			panic("osconform: the lanes of ringfile's devices have changed")
 		}
-		atomic.StoreInt32((*int32)(unsafe.Pointer(most.UnsafeAddr())), -1)
+		(*atomic.Int32)(unsafe.Pointer(few.UnsafeAddr())).Store(-1)
 	}
 	return f, err
 }
