@@ -90,10 +90,16 @@ func (q *queue) bind(bound bool) bool {
 	switch {
 	case want && !bound:
 		runtime.LockOSThread()
-	case bound && !want:
-		runtime.UnlockOSThread()
+	case !want:
+		q.unbind(bound)
 	}
 	return want
+}
+
+func (q *queue) unbind(bound bool) {
+	if bound {
+		runtime.UnlockOSThread()
+	}
 }
 
 // end has the goroutine end if it is parked. mu is held.

@@ -36,7 +36,8 @@ func (q *queue) reap() {
 			q.settleDown()
 			q.mu.Unlock()
 			if !<-wake {
-				return // if it is bound, with its thread
+				q.unbind(bound)
+				return
 			}
 			q.mu.Lock()
 			continue

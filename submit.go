@@ -75,6 +75,7 @@ func (q *queue) submitQueued() {
 		q.settleDown()
 		q.mu.Unlock()
 		if !<-wake {
+			q.unbind(bound)
 			return
 		}
 		q.mu.Lock()
