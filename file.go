@@ -297,7 +297,7 @@ func (f *File) Read(p []byte) (n int, err error) {
 	}
 	late := f.t.readBy.armed.Load()
 	if !late {
-		if n := f.t.readCachedHere(p); n > 0 {
+		if n, done := f.t.readCachedHere(p); done {
 			return n, nil
 		}
 	}
@@ -308,18 +308,31 @@ func (f *File) Read(p []byte) (n int, err error) {
 	return f.t.readWrite(&op)
 }
 
-// readCachedHere is readCached at the file position; it returns how many bytes it read.
-func (t *target) readCachedHere(p []byte) (n int) {
+// readCachedHere is readCached at the file position. If it reports false, nothing has been done.
+//
+// The page cache may end before the file does. Then what is missing is read as well, as read(2) does: so the
+// position must not move meanwhile.
+func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes || !t.acquire() {
-		return 0
+		return 0, false
 	}
-	if !t.engine.devices.closed.Load() {
-		t.position.RLock()
+	t.position.Lock(nil, nil)
+	if !t.kernelsOwn() && !t.engine.devices.closed.Load() {
 		n = t.readNow(p, offCurrent)
-		t.position.RUnlock()
+		if n > 0 && n < len(p) && t.betweenPages() {
+			m, _ := t.readWriteAlone(&operation{code: opRead, once: true, desc: &t.descriptor, buf: p[n:], off: offCurrent})
+			n += m // the next Read meets the error, if there is one
+		}
 	}
+	t.position.Unlock()
 	t.release()
-	return n
+	return n, n > 0
+}
+
+// betweenPages reports whether the position is one where the page cache can end.
+func (t *target) betweenPages() bool {
+	pos, err := t.OS.Seek(0, io.SeekCurrent)
+	return err == nil && pos%4096 == 0
 }
 
 // Write writes len(p) bytes from p at the file position, or at the end of a file opened with

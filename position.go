@@ -14,13 +14,7 @@ func (t *target) readWrite(op *operation) (n int, err error) {
 	if t.hasOffset(op) {
 		t.position.Lock(nil, nil)
 		defer t.position.Unlock()
-		if err := t.begin(op.code.name()); err != nil {
-			return 0, err
-		}
-		defer t.end()
-		pos := t.locate(op)
-		n, err = t.perform(op)
-		return n, t.moveOn(op, pos, n, err)
+		return t.readWriteAlone(op)
 	}
 	t.position.RLock()
 	if err = t.begin(op.code.name()); err == nil {
@@ -29,6 +23,17 @@ func (t *target) readWrite(op *operation) (n int, err error) {
 	}
 	t.position.RUnlock()
 	return n, err
+}
+
+// readWriteAlone is readWrite for who has the position to himself.
+func (t *target) readWriteAlone(op *operation) (n int, err error) {
+	if err := t.begin(op.code.name()); err != nil {
+		return 0, err
+	}
+	defer t.end()
+	pos := t.locate(op)
+	n, err = t.perform(op)
+	return n, t.moveOn(op, pos, n, err)
 }
 
 // hasOffset reports whether a transfer at the position is made at its offset: a direct one, or a read that

@@ -102,7 +102,10 @@ func Choose(in Input) Route {
 		if in.Kind == Write || in.Nowait == No || in.FalseEOF {
 			return Syscall // a ring hands buffered writes to one kernel worker for each inode
 		}
-		if in.Cold && !in.Position {
+		if in.Position {
+			return Syscall // one, as others may move the position between two
+		}
+		if in.Cold {
 			return AfterMiss(in)
 		}
 		return Inline
@@ -135,7 +138,7 @@ func direct(in Input) Route {
 // AfterMiss returns the route of what a buffered read did not find in the page cache.
 func AfterMiss(in Input) Route {
 	switch {
-	case in.Polled, in.Position, in.Nowait == No:
+	case in.Polled, in.Nowait == No:
 		return Syscall
 	case in.Size >= LargeMiss, in.Few && !in.Leavable:
 		return Syscall
