@@ -158,6 +158,35 @@ func ExampleFile_DirectAlign() {
 	// Output: true
 }
 
+// Files within a directory that no name leads out of.
+func ExampleAdopt() {
+	root, err := os.OpenRoot(os.TempDir())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer root.Close()
+	open := func(name string) (*ringfile.File, error) {
+		f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		return ringfile.Adopt(f), nil
+	}
+	f, err := open("example-adopt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer root.Remove("example-adopt")
+	defer f.Close()
+	n, err := f.WriteAt([]byte("inside"), 0)
+	fmt.Println(n, err)
+	_, err = open("../example-adopt")
+	fmt.Println(err)
+	// Output:
+	// 6 <nil>
+	// openat ../example-adopt: path escapes from parent
+}
+
 // A program that wants to say how it runs.
 func ExampleAvailable() {
 	var why *ringfile.UnavailableError

@@ -81,15 +81,16 @@ func CreateTemp(dir, pattern string) (*File, error) {
 	return e.CreateTemp(dir, pattern)
 }
 
-// NewFile makes a File of f, which it takes over: f must not be used or closed any more, not even
-// by others that hold it. The File keeps f's name, position and descriptor. It returns nil if f
-// is nil, and for a default engine that cannot be made.
-func NewFile(f *os.File) *File {
+// Adopt makes a File of f, as of os.Stdout or of what an os.Root has opened. It has f's name, descriptor and
+// position, and closes f when it is closed; f may still be used, and they share the position, but must not be
+// closed by others. To keep an f that is closed apart, adopt a duplicate. It returns nil if f is nil, and for a
+// default engine that cannot be made.
+func Adopt(f *os.File) *File {
 	e, err := Default()
 	if err != nil {
 		return nil
 	}
-	return e.NewFile(f)
+	return e.Adopt(f)
 }
 
 // Open is the package's Open on this engine.
@@ -137,13 +138,13 @@ func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	file := e.NewFile(f)
+	file := e.Adopt(f)
 	file.t.shared.Store(false) // nobody else has seen it
 	return file, nil
 }
 
-// NewFile is the package's NewFile on this engine.
-func (e *Engine) NewFile(f *os.File) *File {
+// Adopt is the package's Adopt on this engine.
+func (e *Engine) Adopt(f *os.File) *File {
 	if f == nil {
 		return nil
 	}

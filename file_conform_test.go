@@ -127,7 +127,7 @@ func TestClosedFile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				own := e.NewFile(f)
+				own := e.Adopt(f)
 				if err := std.Close(); err != nil {
 					t.Fatal(err)
 				}

@@ -197,7 +197,7 @@ func pipe(t *testing.T, e *ringfile.Engine) (*ringfile.File, *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	return e.NewFile(r), w
+	return e.Adopt(r), w
 }
 
 func TestPipe(t *testing.T) {

@@ -66,7 +66,7 @@ func TestReadBeyondCachedTogether(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := e.NewFile(std)
+			g := e.Adopt(std)
 			return []*File{f, g, f, g}
 		},
 	} {

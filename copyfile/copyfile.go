@@ -311,7 +311,7 @@ func refuseSpecial(name string) error {
 // adopt makes f a file of the engine, with O_DIRECT if that is wanted and possible.
 func (cp *copying) adopt(f *os.File) file {
 	direct := cp.config.Direct && setDirect(f)
-	return file{cp.engine.NewFile(f), direct}
+	return file{cp.engine.Adopt(f), direct}
 }
 
 // metadata gives dst the mode and the times of src, at last. What is refused does not keep the rest.

@@ -38,7 +38,7 @@ func (s FS) ReadFile(ctx context.Context, name string) ([]byte, error) {
 		if st, err := f.Stat(); err == nil { // here, as it may wait, too
 			size = st.Size()
 		}
-		return opened{e.NewFile(f), size}, nil
+		return opened{e.Adopt(f), size}, nil
 	}, func(f opened) { closeLate(f.File) })
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func (s FS) OpenFile(ctx context.Context, name string, flag int, perm fs.FileMod
 		if err != nil {
 			return nil, err
 		}
-		return e.NewFile(f), nil
+		return e.Adopt(f), nil
 	}, closeLate)
 }
 
@@ -80,7 +80,7 @@ func (s FS) CreateTemp(ctx context.Context, dir, pattern string) (*ringfile.File
 		if err != nil {
 			return nil, err
 		}
-		return e.NewFile(f), nil
+		return e.Adopt(f), nil
 	}, removeLate)
 }
 

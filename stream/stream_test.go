@@ -299,7 +299,7 @@ func TestStreamPipe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		from, to := e.NewFile(in), e.NewFile(out)
+		from, to := e.Adopt(in), e.Adopt(out)
 		defer from.Close()
 		want := testutil.PatternBytes(500_000)
 		go func() {

@@ -122,7 +122,7 @@ var engineMethods = map[string]arguments{
 		}}
 	},
 	"CreateTemp": func(c *caller) []any { return []any{c.dir, ""} },
-	"NewFile": func(c *caller) []any {
+	"Adopt": func(c *caller) []any {
 		f, err := os.Open(c.name)
 		if err != nil {
 			panic(err)

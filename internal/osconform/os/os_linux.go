@@ -17,9 +17,9 @@ type File = ringfile.File
 
 // The standard streams.
 var (
-	Stdin  = ringfile.NewFile(stdos.Stdin)
-	Stdout = ringfile.NewFile(stdos.Stdout)
-	Stderr = ringfile.NewFile(stdos.Stderr)
+	Stdin  = ringfile.Adopt(stdos.Stdin)
+	Stdout = ringfile.Adopt(stdos.Stdout)
+	Stderr = ringfile.Adopt(stdos.Stderr)
 )
 
 // Open is os.Open for a File under test.
@@ -47,7 +47,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 }
 
 // NewFile is os.NewFile for a File under test.
-func NewFile(fd uintptr, name string) *File { return ringfile.NewFile(stdos.NewFile(fd, name)) }
+func NewFile(fd uintptr, name string) *File { return ringfile.Adopt(stdos.NewFile(fd, name)) }
 
 // Pipe is os.Pipe for Files under test.
 func Pipe() (r, w *File, err error) { return wrap2(stdos.Pipe()) }
@@ -56,14 +56,14 @@ func wrap(f *stdos.File, err error) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chill(ringfile.NewFile(f), nil)
+	return chill(ringfile.Adopt(f), nil)
 }
 
 func wrap2(r, w *stdos.File, err error) (*File, *File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return ringfile.NewFile(r), ringfile.NewFile(w), nil
+	return ringfile.Adopt(r), ringfile.Adopt(w), nil
 }
 
 // Root is os.Root whose methods open Files under test.
@@ -138,4 +138,4 @@ func Duplicate(f *File) (*stdos.File, error) {
 }
 
 // view shows f, which stays os's, as a File under test: for looking at, not for use.
-func view(f *stdos.File) *File { return ringfile.NewFile(f) }
+func view(f *stdos.File) *File { return ringfile.Adopt(f) }
