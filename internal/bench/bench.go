@@ -27,6 +27,7 @@ const (
 	RandRead   Op = "randread"  // reads at random offsets
 	RandWrite  Op = "randwrite" // writes at random offsets
 	SeqRead    Op = "seqread"   // each goroutine reads its own part in order
+	PosRead    Op = "posread"   // each goroutine reads a file of its own at the position, in order
 	SeqWrite   Op = "seqwrite"  // each goroutine writes its own part in order
 	Append     Op = "append"    // append and fdatasync, a file for each goroutine
 	Mix        Op = "mix7525"   // three random reads for each random write

@@ -17,6 +17,7 @@ type kind struct {
 var (
 	all      = []Mode{Direct, Cached, Cold}
 	buffered = []Mode{Cached, Cold}
+	inCache  = []Mode{Cached} // what a call costs
 	written  = []Mode{Direct, Cached} // what only writes does not care what is in the cache
 
 	kinds = []kind{
@@ -28,6 +29,10 @@ var (
 		{Append, 4 << 10, 0, written},
 		{Mix, 4 << 10, 0, all},
 		{SmallFiles, smallSize, 0, buffered},
+		{RandRead, 64, 0, inCache},
+		{RandRead, 512, 0, inCache},
+		{PosRead, 64, 0, inCache},
+		{PosRead, 4 << 10, 0, inCache},
 		{RandRead, 4 << 10, 10 * time.Microsecond, all},
 		{RandRead, 4 << 10, 50 * time.Microsecond, all},
 		{RandRead, 4 << 10, 200 * time.Microsecond, all},
@@ -41,7 +46,7 @@ var Goroutines = []int{1, 2, 4, 8, 32, 128, 1024, 10_000}
 var Left = []string{
 	"cold + random write, sequential write, append: a write of whole pages does not ask what was in the cache",
 	"direct + small files: they are opened, read and closed as a program would do it, through the page cache",
-	"append with 10,000 goroutines: each has a file of its own",
+	"append and read at the position with 10,000 goroutines: each has a file of its own",
 	"cells whose buffers would need more than 256 MiB: 64 KiB with 10,000 goroutines, 1 MiB with 1,024 and more",
 	"sequential cells in which a goroutine's part of the file would be less than two blocks",
 	"direct and cold on tmpfs and ramfs, which have no device and where nothing can be evicted",
@@ -67,7 +72,8 @@ func Full() []Cell {
 
 // fits tells whether the cell is in the matrix at all; see Left.
 func (c Cell) fits() bool {
-	return int64(c.Block)*int64(c.Goroutines) <= maxBuffers && (c.Op != Append || c.Goroutines <= 1024)
+	ownFiles := c.Op == Append || c.Op == PosRead
+	return int64(c.Block)*int64(c.Goroutines) <= maxBuffers && (!ownFiles || c.Goroutines <= 1024)
 }
 
 // Quick returns the cells that answer whether ringfile pays on this machine.
@@ -146,6 +152,8 @@ func (c Cell) Title() string {
 		s = "random write " + sizeTitle(c.Block)
 	case SeqRead:
 		s = "sequential read " + sizeTitle(c.Block)
+	case PosRead:
+		s = "read at the position " + sizeTitle(c.Block)
 	case SeqWrite:
 		s = "sequential write " + sizeTitle(c.Block)
 	case Append:

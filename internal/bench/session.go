@@ -21,6 +21,7 @@ type file interface {
 	io.ReaderAt
 	io.WriterAt
 	io.ReadWriteCloser
+	io.Seeker
 	Datasync() error
 }
 
@@ -127,6 +128,8 @@ func (b *Bench) Open(c Cell, useRing bool) (*Session, error) {
 		}
 	case Append:
 		err = s.appender(flag)
+	case PosRead:
+		err = s.reader(flag)
 	default:
 		err = s.transfers(flag)
 	}
@@ -217,6 +220,35 @@ func (s *Session) transfers(flag int) error {
 	default:
 		f.Close()
 		return fmt.Errorf("unknown operation %q", c.Op)
+	}
+	return nil
+}
+
+// reader makes the task that reads at the position, from the beginning again at the end of the region.
+func (s *Session) reader(flag int) error {
+	var files []file
+	s.done = func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	for range s.cell.Goroutines {
+		f, err := s.impl.open(s.b.data, flag)
+		if err != nil {
+			s.done()
+			return err
+		}
+		files = append(files, f)
+	}
+	s.units = max(uint64(s.b.region(s.cell))/uint64(s.cell.Block), 1)
+	s.task = func(g, i int, _ *rand.Rand, buf []byte) error {
+		if uint64(i)%s.units == 0 {
+			if _, err := files[g].Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
+		_, err := files[g].Read(buf)
+		return err
 	}
 	return nil
 }
