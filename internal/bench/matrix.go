@@ -17,7 +17,7 @@ type kind struct {
 var (
 	all      = []Mode{Direct, Cached, Cold}
 	buffered = []Mode{Cached, Cold}
-	inCache  = []Mode{Cached} // what a call costs
+	inCache  = []Mode{Cached}         // what a call costs
 	written  = []Mode{Direct, Cached} // what only writes does not care what is in the cache
 
 	kinds = []kind{

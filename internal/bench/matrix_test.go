@@ -62,7 +62,7 @@ func TestCellNames(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for _, c := range Full() {
-		if title := c.Title(); !strings.Contains(title, "iB") || title == string(c.Op) {
+		if title := c.Title(); !strings.Contains(title, "B") || title == string(c.Op) {
 			t.Errorf("%s has the title %q", c, title)
 		}
 	}
