@@ -57,11 +57,14 @@ func (t *target) control(ctx context.Context, op operation) error {
 		return err
 	}
 	defer t.leave(!u.never())
-	if u.never() {
-		_, err := t.perform(&op)
-		return err
+	switch {
+	case !u.never():
+		return t.controlUntil(u, &op)
+	case op.code.syncs():
+		return t.sync(&op)
 	}
-	return t.controlUntil(u, &op)
+	_, err := t.perform(&op)
+	return err
 }
 
 // performUntil moves data until it is done or u ends.

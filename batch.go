@@ -321,6 +321,13 @@ func (it *item) begin() (n int, err error, settled bool) {
 		t.releaseAsync()
 		return 0, err, true
 	}
+	if it.code.syncs() && it.until.never() {
+		b.mu.Lock()
+		b.pending++
+		b.mu.Unlock()
+		it.start()
+		return 0, nil, false
+	}
 	in := t.input(&it.operation, 0, true)
 	r := route.Choose(in)
 	if r == route.Syscall && in.Kind == route.Read && t.Seekable && !in.Direct && in.Nowait != route.No && !in.FalseEOF {

@@ -52,6 +52,8 @@ type lane struct {
 	large         route.Few    // the same for large buffered reads
 	fewPerP       atomic.Int32 // how many these may be for each P, see few
 
+	stranding atomic.Bool // set by tests: syncs go to the ring
+
 	opening atomic.Bool // somebody makes the rings, or has made them
 	queues  atomic.Pointer[[]*queue]
 }
@@ -261,7 +263,7 @@ func (l *lane) strands() bool {
 			return true
 		}
 	}
-	return false
+	return l.stranding.Load()
 }
 
 // names remembers on what device directories are. A directory that takes another's cell is met again.

@@ -22,6 +22,8 @@ type Engine struct {
 type engineStats struct {
 	cached, blocking count.Traffic
 	refused          count.Counter
+	syncs            count.Counter // asked for
+	sharedSyncs      count.Counter // had part in one that was made for others
 }
 
 // New makes an engine. With BackendAuto it fails only for a bad Config: where io_uring is missing

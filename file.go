@@ -357,9 +357,10 @@ func (f *File) WriteString(s string) (n int, err error) {
 	return f.Write(stringBytes(s))
 }
 
-// Sync commits the file's data and metadata to the device. See fsync(2). A failed Sync may have
-// dropped the data that it could not write: what was written since the last successful one must
-// be taken for lost, and a later success says nothing about it.
+// Sync commits the file's data and metadata to the device: all writes that have returned before. Several
+// goroutines that sync one File at the same time share the system calls for that, and a failure
+// (docs/durability.md). A failed Sync may have dropped the data that it could not write: what was written
+// since the last successful one must be taken for lost, and a later success says nothing about it. See fsync(2).
 func (f *File) Sync() error { return f.control(context.Background(), operation{code: opFsync}) }
 
 // Datasync is Sync without the metadata that is not needed to read the data back, such as times.
@@ -409,6 +410,7 @@ func (f *File) shut() error {
 			q.cancelFile(&t.descriptor, func(opcode) bool { return true }, byFileClose)
 		}
 		t.line.dismiss(func(*request) bool { return true }, byFileClose)
+		t.syncs.dismiss(func(*request) bool { return true }, byFileClose)
 	}
 	for _, d := range []*deadline{&t.readBy, &t.writeBy} {
 		if d.armed.Load() {

@@ -199,5 +199,7 @@ func (t *target) expire(match func(opcode) bool) {
 	for q := range t.dev.everyQueue {
 		q.cancelFile(&t.descriptor, match, byDeadline)
 	}
-	t.line.dismiss(func(r *request) bool { return match(r.code) }, byDeadline)
+	late := func(r *request) bool { return match(r.code) }
+	t.line.dismiss(late, byDeadline)
+	t.syncs.dismiss(late, byDeadline)
 }

@@ -61,16 +61,8 @@ func (l *line) serve() {
 
 // dismiss gives up the writes that match and have not begun, on behalf of why.
 func (l *line) dismiss(match func(*request) bool, why cause) {
-	var gone requests
 	l.mu.Lock()
-	for r := l.waiting.head; r != nil; {
-		next := r.next
-		if match(r) {
-			l.waiting.remove(r)
-			gone.push(r)
-		}
-		r = next
-	}
+	gone := l.waiting.take(match)
 	l.mu.Unlock()
 	for gone.n > 0 {
 		gone.pop().to.(lined).giveUp(why)

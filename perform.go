@@ -34,6 +34,7 @@ type target struct {
 	synced atomic.Int32 // direct writes to go until they are no longer those of one who syncs
 	left   leftWrites
 	line   line
+	syncs  syncs
 }
 
 // open makes t the target of an open file.
@@ -479,11 +480,28 @@ func (t *target) pollRefused(op *operation) error {
 type parked struct {
 	request
 	done chan struct{} // one element
+	err  error         // of a sync
 }
 
 func (p *parked) complete(*request) { p.done <- struct{}{} }
 
 var parkedPool sync.Pool // of *parked; without New, as its channels are of no test's bubble
+
+func newParked(op *operation, n int) *parked {
+	p, _ := parkedPool.Get().(*parked)
+	if p == nil {
+		p = &parked{done: outside.Chan()}
+		p.to = p
+	}
+	p.reset(op, n)
+	return p
+}
+
+func (p *parked) free() {
+	p.forget()
+	p.err = nil
+	parkedPool.Put(p)
+}
 
 // park carries op out on a ring, behind the first n bytes, and parks the goroutine until that is done. It
 // returns the bytes moved in all and the error number of the transfer that failed, if one did. taken is
@@ -495,18 +513,12 @@ func (t *target) park(op *operation, n int) (_ int, errno syscall.Errno, why cau
 	}
 	region := startRegion("ringfile.ring")
 	defer endRegion(region)
-	p, _ := parkedPool.Get().(*parked)
-	if p == nil {
-		p = &parked{done: outside.Chan()}
-		p.to = p
-	}
-	p.reset(op, n)
+	p := newParked(op, n)
 	if taken = q.submit(&p.request); taken {
 		<-p.done
 		n, errno, why = p.n, p.errno, p.why
 	}
-	p.forget()
-	parkedPool.Put(p)
+	p.free()
 	return n, errno, why, taken
 }
 

@@ -219,14 +219,9 @@ func (q *queue) askCancels() {
 // dismiss takes the requests that match out of the line, given up on behalf of why. They are to be
 // completed without mu, which is held.
 func (q *queue) dismiss(match func(*request) bool, why cause) (gone requests) {
-	for r := q.waiting.head; r != nil; {
-		next := r.next
-		if match(r) {
-			q.waiting.remove(r)
-			r.why, r.errno = why, syscall.ECANCELED
-			gone.push(r)
-		}
-		r = next
+	gone = q.waiting.take(match)
+	for r := gone.head; r != nil; r = r.next {
+		r.why, r.errno = why, syscall.ECANCELED
 	}
 	return gone
 }

@@ -3,6 +3,7 @@ package ringfile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
@@ -193,6 +194,19 @@ func TestBound(t *testing.T) {
 	defer f.Close()
 	throughRing(t, f)
 	defer UseSeveralDevices()()
+	// A reaper that has nothing to do for a while ends, and then its thread is anybody's. On a slow machine
+	// that may happen in between: then once more.
+	var err1 error
+	for range 20 {
+		if err1 = boundRun(t, f); err1 == nil {
+			return
+		}
+	}
+	t.Error(err1)
+}
+
+// boundRun has goroutines read, and compares the threads in which they run with those that enter the ring.
+func boundRun(t *testing.T, f *File) error {
 	var entered, called sync.Map
 	queueOf(t, f).u.SetEnterHook(func(submit, _ uint32, _ uring.EnterFlags) (int, syscall.Errno, bool) {
 		if submit > 0 {
@@ -204,7 +218,7 @@ func TestBound(t *testing.T) {
 	for g := range 16 {
 		wg.Go(func() {
 			buf := AlignedBuffer(4096, 4096)
-			for i := range 500 {
+			for i := range 50 {
 				if _, err := f.ReadAt(buf, int64((16*i+g)%256)*4096); err != nil {
 					t.Error(err)
 				}
@@ -213,17 +227,20 @@ func TestBound(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	awaitIdle(queueOf(t, f)) // nobody uses the hook
 	n := 0
+	var err error
 	entered.Range(func(thread, _ any) bool {
 		n++
 		if _, both := called.Load(thread); both {
-			t.Errorf("thread %d submits requests and runs other goroutines", thread)
+			err = fmt.Errorf("thread %d submits requests and runs other goroutines", thread)
 		}
 		return true
 	})
 	if n == 0 || n > 2 {
-		t.Errorf("%d threads have submitted requests, want the reaper's and the submitter's", n)
+		return fmt.Errorf("%d threads have submitted requests, want the reaper's and the submitter's", n)
 	}
+	return err
 }
 
 // TestTooLate offers requests to a queue whose end somebody has asked for since their callers looked: it takes

@@ -152,3 +152,16 @@ func (l *requests) remove(req *request) {
 	req.waiting, req.next, req.prev = false, nil, nil
 	l.n--
 }
+
+// take takes out the requests that match.
+func (l *requests) take(match func(*request) bool) (taken requests) {
+	for r := l.head; r != nil; {
+		next := r.next
+		if match(r) {
+			l.remove(r)
+			taken.push(r)
+		}
+		r = next
+	}
+	return taken
+}

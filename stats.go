@@ -18,6 +18,10 @@ type Stats struct {
 	// Bytes moved on each route, reads and writes together.
 	CachedBytes, RingBytes, BlockingBytes uint64
 
+	// Syncs are those asked for (Sync and Datasync in all their forms), SharedSyncs those of them that had
+	// part in one made for others.
+	Syncs, SharedSyncs uint64
+
 	// Why operations are not where one would look for them.
 	Reason   string // why the engine has no ring, as Available says; empty if it has one
 	Refused  uint64 // operations that a ring refused (EOPNOTSUPP, EINVAL, ...) and a system call did
@@ -58,6 +62,8 @@ type Stats struct {
 // Stats returns the engine's counts. It waits for nothing.
 func (e *Engine) Stats() Stats {
 	s := Stats{
+		Syncs:         e.stats.syncs.Load(),
+		SharedSyncs:   e.stats.sharedSyncs.Load(),
 		Refused:       e.stats.refused.Load(),
 		Broken:        e.devices.failed.Load(),
 		BlockingCalls: e.devices.nowhere.Running(),

@@ -31,6 +31,13 @@ type finisher interface {
 
 // start starts the operation, behind the first n bytes. It does not wait.
 func (t *task) start() {
+	if t.code.syncs() {
+		t.on.engine.stats.syncs.Add(1)
+		if t.on.sharesSyncs() {
+			t.on.syncLater(&t.request, t)
+			return
+		}
+	}
 	if err := t.on.pollRefused(&t.operation); err != nil {
 		t.finish(0, err)
 		return
@@ -77,7 +84,9 @@ func (t *task) cancel(why cause) {
 	if q := t.onQueue.Load(); q != nil {
 		q.cancel(&t.request, why)
 	}
-	t.on.line.dismiss(func(r *request) bool { return r == &t.request }, why)
+	own := func(r *request) bool { return r == &t.request }
+	t.on.line.dismiss(own, why)
+	t.on.syncs.dismiss(own, why)
 	t.on.left.poke()
 }
 
@@ -217,6 +226,9 @@ func (t *task) reasonOf(why cause) error {
 	_, reason := t.until.err()
 	return reason
 }
+
+// synced ends a sync that others have part in.
+func (t *task) synced(err error) { t.finish(0, err) }
 
 // finish stores the outcome and tells.
 func (t *task) finish(n int, err error) {

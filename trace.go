@@ -31,7 +31,7 @@ func endRegion(r *trace.Region) {
 var labels = map[string]context.Context{}
 
 func init() {
-	for _, role := range []string{"reaper", "submitter", "writer"} {
+	for _, role := range []string{"reaper", "submitter", "writer", "sync"} {
 		labels[role] = pprof.WithLabels(context.Background(), pprof.Labels("ringfile", role))
 	}
 }
