@@ -54,6 +54,7 @@ func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status) {
 	}
 	t.polled = e.devices.config.IOPoll && e.devices.uring
 	t.closing = t.dev.closing
+	t.syncs.shared = &e.stats.sharedSyncs
 	t.cached = s.Seekable && !s.Direct && e.devices.uring && !e.devices.rings.falseEOF
 	t.uses.Store(1)
 }
@@ -521,6 +522,60 @@ func (t *target) park(op *operation, n int) (_ int, errno syscall.Errno, why cau
 	p.free()
 	return n, errno, why, taken
 }
+
+// sharesSyncs reports whether a sync of the file waits for something: else sharing it costs more than it saves.
+func (t *target) sharesSyncs() bool { return t.Stored && t.dev.facts.memory.Get() == route.No }
+
+// sync carries out op, a sync, or has part in one. The caller has called begin.
+func (t *target) sync(op *operation) error {
+	t.engine.stats.syncs.Add(1)
+	switch {
+	case !t.sharesSyncs():
+		_, err := t.perform(op)
+		return err
+	case t.syncs.begin():
+		return t.syncs.now(t, op.code)
+	}
+	p := newParked(op, 0)
+	t.syncs.later(t, &p.request, p)
+	<-p.done
+	err := p.err
+	p.free()
+	return err
+}
+
+// onSync, if a test has set it, is called before each sync that is shared: it may have it fail, and what it returns
+// is called when the sync has ended.
+var onSync func() (ended func(), err error)
+
+// makeSync makes the system call, or its like on a ring.
+func (t *target) makeSync(code opcode) error {
+	if onSync != nil {
+		ended, err := onSync()
+		if err != nil {
+			return err
+		}
+		defer ended()
+	}
+	_, err := t.perform(&operation{code: code, desc: &t.descriptor})
+	return err
+}
+
+// A goroutine that is parked until a sync is made, see syncing.
+
+func (p *parked) over() cause {
+	if p.desc.closed() {
+		return byFileClose
+	}
+	return notCancelled
+}
+
+func (p *parked) synced(err error) {
+	p.err = err
+	p.done <- struct{}{}
+}
+
+func (p *parked) giveUp(why cause) { p.synced(p.desc.wrap(p.code.name(), why.err(nil))) }
 
 // reset makes req a new request for op, behind the first n bytes.
 func (req *request) reset(op *operation, n int) {

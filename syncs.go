@@ -3,8 +3,8 @@ package ringfile
 import (
 	"sync"
 
+	"github.com/ringfile/ringfile/internal/count"
 	"github.com/ringfile/ringfile/internal/outside"
-	"github.com/ringfile/ringfile/internal/route"
 )
 
 // syncs is where those wait who want a file synced while it is being synced: the next sync is made for all of
@@ -20,11 +20,19 @@ type syncs struct {
 	waiting requests // for the next one; their completers are syncing
 	failed  int      // syncs that failed
 	err     error    // of the last of them
+
+	shared *count.Counter // of the engine: those that had part in one made for others
 }
 
 // maxSyncs is how many syncs of a file are under way at a time. Two, so that two who sync do not wait for each
 // other: file systems commit both at once.
 const maxSyncs = 2
+
+// syncMaker is the file.
+type syncMaker interface {
+	makeSync(code opcode) error
+	refused(name string) error // it is closed, or its engine
+}
 
 // syncing is who waits for a sync.
 type syncing interface {
@@ -34,38 +42,35 @@ type syncing interface {
 	giveUp(cause) // ends it
 }
 
-// sharesSyncs reports whether a sync of the file waits for something: else sharing it costs more than it saves.
-func (t *target) sharesSyncs() bool { return t.Stored && t.dev.facts.memory.Get() == route.No }
-
-// sync carries out op, a sync, or has part in one. The caller has called begin.
-func (t *target) sync(op *operation) error {
-	t.engine.stats.syncs.Add(1)
-	if !t.sharesSyncs() {
-		_, err := t.perform(op)
-		return err
-	}
-	s := &t.syncs
+// begin reports whether the caller may make a sync now; then it does, by now.
+func (s *syncs) begin() bool {
 	s.mu.Lock()
-	if s.running < maxSyncs {
-		s.running++
-		s.mu.Unlock()
-		err := t.syncNow(op)
-		t.next()
-		return err
+	defer s.mu.Unlock()
+	if s.running == maxSyncs {
+		return false
+	}
+	s.running++
+	return true
+}
+
+// now makes a sync for its caller.
+func (s *syncs) now(file syncMaker, code opcode) error {
+	err := s.make(file, code)
+	s.mu.Lock()
+	more := s.waiting.n > 0
+	if !more {
+		s.running--
 	}
 	s.mu.Unlock()
-	p := newParked(op, 0)
-	t.syncLater(&p.request, p)
-	<-p.done
-	err := p.err
-	p.free()
+	if more {
+		outside.Go(func() { s.serve(file) })
+	}
 	return err
 }
 
-// syncLater has a request have part in the next sync.
-func (t *target) syncLater(req *request, w syncing) {
+// later has a request have part in the next sync.
+func (s *syncs) later(file syncMaker, req *request, w syncing) {
 	req.to = w
-	s := &t.syncs
 	s.mu.Lock()
 	// Whoever has given it up since it was started has not seen it here.
 	if why := w.over(); why != notCancelled {
@@ -80,28 +85,13 @@ func (t *target) syncLater(req *request, w syncing) {
 	}
 	s.mu.Unlock()
 	if start {
-		outside.Go(t.serveSyncs) // it may serve the callers of several bubbles of tests
+		outside.Go(func() { s.serve(file) }) // it may serve the callers of several bubbles of tests
 	}
 }
 
-// next ends a sync of one who does not make the next one.
-func (t *target) next() {
-	s := &t.syncs
-	s.mu.Lock()
-	more := s.waiting.n > 0
-	if !more {
-		s.running--
-	}
-	s.mu.Unlock()
-	if more {
-		outside.Go(t.serveSyncs)
-	}
-}
-
-// serveSyncs makes syncs until nobody waits for one.
-func (t *target) serveSyncs() {
+// serve makes syncs until nobody waits for one.
+func (s *syncs) serve(file syncMaker) {
 	labelGoroutine("sync")
-	s := &t.syncs
 	for {
 		s.mu.Lock()
 		round := s.waiting
@@ -111,28 +101,27 @@ func (t *target) serveSyncs() {
 			return
 		}
 		s.mu.Unlock()
-		op := operation{code: opFdatasync, desc: &t.descriptor}
+		code := opFdatasync
 		for r := round.head; r != nil; r = r.next {
 			if r.code == opFsync {
-				op.code = opFsync
+				code = opFsync
 			}
 		}
-		t.engine.stats.sharedSyncs.Add(uint64(round.n - 1))
-		err := t.refused(op.code.name())
+		s.shared.Add(uint64(round.n - 1))
+		err := file.refused(code.name())
 		if err == nil {
-			err = t.syncNow(&op)
+			err = s.make(file, code)
 		}
 		round.synced(err)
 	}
 }
 
-// syncNow makes a sync, and tells those who wait for the next one if it fails.
-func (t *target) syncNow(op *operation) error {
-	s := &t.syncs
+// make makes a sync, and tells those who wait for the next one if it fails.
+func (s *syncs) make(file syncMaker, code opcode) error {
 	s.mu.Lock()
 	before := s.failed
 	s.mu.Unlock()
-	err := t.makeSync(op)
+	err := file.makeSync(code)
 	var gone requests
 	s.mu.Lock()
 	switch {
@@ -145,39 +134,6 @@ func (t *target) syncNow(op *operation) error {
 	}
 	s.mu.Unlock()
 	gone.synced(err)
-	return err
-}
-
-// A goroutine that is parked until a sync is made.
-
-func (p *parked) over() cause {
-	if p.desc.closed() {
-		return byFileClose
-	}
-	return notCancelled
-}
-
-func (p *parked) synced(err error) {
-	p.err = err
-	p.done <- struct{}{}
-}
-
-func (p *parked) giveUp(why cause) { p.synced(p.desc.wrap(p.code.name(), why.err(nil))) }
-
-// onSync, if a test has set it, is called before each sync that is shared: it may have it fail, and what it returns
-// is called when the sync has ended.
-var onSync func() (ended func(), err error)
-
-// makeSync makes the system call, or its like on a ring.
-func (t *target) makeSync(op *operation) error {
-	if onSync != nil {
-		ended, err := onSync()
-		if err != nil {
-			return err
-		}
-		defer ended()
-	}
-	_, err := t.perform(op)
 	return err
 }
 

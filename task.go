@@ -34,7 +34,7 @@ func (t *task) start() {
 	if t.code.syncs() {
 		t.on.engine.stats.syncs.Add(1)
 		if t.on.sharesSyncs() {
-			t.on.syncLater(&t.request, t)
+			t.on.syncs.later(t.on, &t.request, t)
 			return
 		}
 	}
