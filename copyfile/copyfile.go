@@ -70,10 +70,10 @@ const patience = time.Second
 // Where the kernel's ways are refused, for whatever reason, it reads and writes.
 //
 // If the data cannot be copied, dst is removed if it was created; if it had existed,
-// errors.Is(err, ErrIncomplete) holds as soon as dst has been changed. If only the permissions or times
-// cannot be set, dst stays, complete, and the error has a *MetadataError. A src that changes meanwhile
-// gives a mixture; one that grows, or is longer than it says, is copied up to the end that the reading
-// finds.
+// errors.Is(err, ErrIncomplete) holds as soon as dst has been changed. A program that is killed leaves a
+// dst that is shorter than src. If only the permissions or times cannot be set, dst stays, complete, and
+// the error has a *MetadataError. A src that changes meanwhile gives a mixture; one that grows, or is
+// longer than it says, is copied up to the end that the reading finds.
 //
 // When ctx ends, the copy is given up and the error matches the cause of ctx. Copy then waits until dst
 // has been cleaned up, which may take as long as the device needs for a few megabytes, but no longer
@@ -116,7 +116,8 @@ type copying struct {
 	started  bool        // dst may have been changed
 	complete bool        // dst has the contents of src, and stays
 
-	noOffsets bool // src is read at its position
+	last      int64 // where in dst the part begins that is written last; 0: not set apart
+	noOffsets bool  // src is read at its position
 }
 
 // file is one of the two files.

@@ -17,6 +17,8 @@ const (
 	smallCopy = 64 << 10
 	// bufferSize is the size of the pieces that are read and written.
 	bufferSize = 256 << 10
+	// lastBlock is how much of a file is written last where most of the size is there before the contents.
+	lastBlock = 4096
 )
 
 var buffers = ringfile.NewBufferPool(bufferSize, 4096)
@@ -33,10 +35,12 @@ func (cp *copying) data() (n int64, err error) {
 		return st.Size(), nil
 	}
 	holes := size > 0 && mayHaveHoles(cp.info)
-	if holes || cp.dst.direct && size > 0 {
+	if (holes || cp.dst.direct) && size > lastBlock {
 		// So that what is not written is a hole, and requests do not change the size one after the
-		// other.
-		if err := cp.dst.Truncate(size); err != nil {
+		// other. What a copy that is killed leaves must not have the size of src, though: only the last
+		// block gives dst all of it.
+		cp.last = (size - 1) &^ (lastBlock - 1)
+		if err := cp.dst.Truncate(cp.last); err != nil {
 			return 0, err
 		}
 	}
@@ -56,8 +60,8 @@ func (cp *copying) data() (n int64, err error) {
 			end = min(end, st.Size())
 		}
 	}
-	if end < size {
-		return end, cp.dst.Truncate(end)
+	if holes || end < size {
+		return end, cp.dst.Truncate(end) // what is not written at the end is a hole
 	}
 	return end, nil
 }
@@ -100,11 +104,19 @@ func (cp *copying) extent(from, to int64) (n int64, err error) {
 // has changed, or does not say how long it is, as those in /proc. It returns the offset of the end.
 func (cp *copying) rest(off, size int64) (end int64, err error) {
 	n, err := cp.kernel(off, size)
+	off += n
 	if err != nil {
-		return off + n, err
+		return off, err
 	}
-	m, err := cp.readAndWrite(off+n, 0)
-	return off + n + m, err
+	if off < cp.last {
+		n, err := cp.readAndWrite(off, cp.last-off)
+		off += n
+		if err != nil {
+			return off, err
+		}
+	}
+	n, err = cp.readAndWrite(off, 0)
+	return off + n, err
 }
 
 // kernel copies by copy_file_range(2). It ends early, without an error, where the kernel does not
