@@ -35,7 +35,7 @@ var ErrIncomplete = errors.New("the destination existed before and is incomplete
 
 // MetadataError is in the error of a Copy whose data is complete: dst has the contents of src, but its
 // permissions or times could not be set, as on file systems that have none. Its permissions are
-// then narrower than those of src, or those that an existing dst had.
+// then no wider than those of src, but that the owner may write, or those that an existing dst had.
 type MetadataError struct {
 	// Err is what was refused, one *fs.PathError or several: "chmod", "setxattr", "chtimes".
 	Err error
@@ -228,13 +228,13 @@ func (cp *copying) call(name string, fn func() error) error {
 
 // open opens both files, and prepares dst, once it is certain that it is not src.
 func (cp *copying) open() error {
-	if err := cp.call(cp.srcName, cp.openSource); err != nil {
+	if err := cp.openSource(); err != nil {
 		return err
 	}
 	if err := cp.ended(); err != nil {
 		return err
 	}
-	if err := cp.call(cp.dstName, cp.openDestination); err != nil {
+	if err := cp.openDestination(); err != nil {
 		return err
 	}
 	switch {
@@ -257,62 +257,71 @@ func (cp *copying) open() error {
 
 // openSource opens src.
 func (cp *copying) openSource() (err error) {
-	if err := refuseSpecial(cp.srcName); err != nil {
+	if err := cp.refuseSpecial(cp.srcName); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(cp.srcName, os.O_RDONLY, 0)
-	if err != nil {
+	if cp.src, err = cp.openFile(cp.srcName, os.O_RDONLY, 0); err != nil {
 		return err
 	}
-	if cp.info, err = f.Stat(); err == nil && !cp.info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "copy", Path: cp.srcName, Err: errNotRegular}
-	}
-	if err != nil {
-		f.Close()
+	if cp.info, err = cp.src.Stat(); err != nil {
 		return err
 	}
-	cp.acl = getACL(f)
-	cp.src = cp.adopt(f)
-	return nil
+	if !cp.info.Mode().IsRegular() {
+		return &fs.PathError{Op: "copy", Path: cp.srcName, Err: errNotRegular}
+	}
+	return cp.call(cp.srcName, func() error {
+		cp.acl = getACL(cp.src.File)
+		return nil
+	})
 }
 
 // openDestination opens dst, or creates it.
 func (cp *copying) openDestination() (err error) {
-	if err := refuseSpecial(cp.dstName); err != nil {
-		return err
-	}
 	// Whether it is created is known only from a call that creates it or fails. The owner may write
-	// until the end.
-	perm := cp.info.Mode().Perm()&0o700 | 0o200
-	f, err := os.OpenFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	// until the end. What the umask leaves of the mode need not be set again.
+	perm := cp.acl.narrow(cp.info.Mode().Perm()) | 0o200
+	cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	cp.created = err == nil
 	if errors.Is(err, fs.ErrExist) {
-		f, err = os.OpenFile(cp.dstName, os.O_WRONLY, 0)
+		if err := cp.refuseSpecial(cp.dstName); err != nil {
+			return err
+		}
+		cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY, 0)
 	}
 	if err != nil {
 		return err
 	}
-	if cp.made, err = f.Stat(); err != nil {
-		f.Close()
-		return err
-	}
-	cp.dst = cp.adopt(f)
-	return nil
+	cp.made, err = cp.dst.Stat()
+	return err
 }
 
 // refuseSpecial returns an error if the named file is there and is something that must not be opened: a
 // FIFO would wait for its other end, and a device may do anything.
-func refuseSpecial(name string) error {
-	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
-		return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
-	}
-	return nil
+func (cp *copying) refuseSpecial(name string) error {
+	return cp.call(name, func() error {
+		if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+			return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+		}
+		return nil
+	})
 }
 
-// adopt makes f a file of the engine, with O_DIRECT if that is wanted and possible.
-func (cp *copying) adopt(f *os.File) file {
-	direct := cp.config.Direct && setDirect(f)
-	return file{cp.engine.NewFile(f), direct}
+// openFile opens one of the files, with O_DIRECT if that is wanted and possible. Without it that takes
+// fewer system calls than os.OpenFile makes.
+func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, err error) {
+	if !cp.config.Direct {
+		f.File, err = cp.engine.OpenFile(name, flag, perm)
+		return f, err
+	}
+	err = cp.call(name, func() error {
+		o, err := os.OpenFile(name, flag, perm)
+		if err == nil {
+			f.direct = setDirect(o)
+			f.File = cp.engine.NewFile(o)
+		}
+		return err
+	})
+	return f, err
 }
 
 // metadata gives dst the mode and the times of src, at last. What is refused does not keep the rest.

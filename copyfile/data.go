@@ -158,6 +158,8 @@ func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 		p := buf
 		if length > 0 {
 			p = p[:min(int64(len(p)), length-n)]
+		} else if left := cp.info.Size() - off - n; left > 0 {
+			p = p[:min(int64(len(p)), left)] // a read that is filled needs no second one to be sure
 		}
 		m, err := cp.read(p, off+n)
 		if m > 0 {

@@ -100,6 +100,7 @@ func TestCopyMetadataRefused(t *testing.T) {
 }
 
 func copyWithoutMetadata() (status int) {
+	syscall.Umask(0o077) // so that the mode is not there from the start
 	if !refuse(syscall.EPERM, unix.SYS_FCHMOD, unix.SYS_UTIMENSAT) {
 		return 0
 	}
