@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile"
@@ -20,6 +21,11 @@ type Config struct {
 	// requests in flight: for copies that nobody will read soon, and that must not push out of the
 	// page cache what others do read.
 	Direct bool
+
+	// Owner gives dst the owner and the group of src as well, and with both of them the set-user-ID,
+	// set-group-ID and sticky bits. Only root may give a file to others: for any other user a refusal
+	// is no error, and dst is without the bits, as with cp -p.
+	Owner bool
 
 	// Progress, if not nil, is called with the number of bytes each time that some have been
 	// copied, by the goroutine that called Copy. Holes do not count.
@@ -37,7 +43,7 @@ var ErrIncomplete = errors.New("the destination existed before and is incomplete
 // permissions or times could not be set, as on file systems that have none. Its permissions are
 // then no wider than those of src, but that the owner may write, or those that an existing dst had.
 type MetadataError struct {
-	// Err is what was refused, one *fs.PathError or several: "chmod", "setxattr", "chtimes".
+	// Err is what was refused, one *fs.PathError or several: "chown", "chmod", "setxattr", "chtimes".
 	Err error
 }
 
@@ -60,10 +66,10 @@ var errLeft = errors.New("a device does not answer; the destination is cleaned u
 const patience = time.Second
 
 // Copy copies the regular file src to dst, with its permissions (mode and POSIX access control list)
-// and its times of access and modification; owner, set-user-ID bits and extended attributes are not
-// copied, and nothing is synced. Holes stay holes. It returns the size of the copy. An existing dst is
-// overwritten in place: whoever has it open sees that, and a symbolic link is followed. Copying a
-// file onto itself is refused.
+// and its times of access and modification; owner and set-user-ID bits are copied with Config.Owner only,
+// extended attributes not at all, and nothing is synced. Holes stay holes. It returns the size of the
+// copy. An existing dst is overwritten in place: whoever has it open sees that, and a symbolic link is
+// followed. Copying a file onto itself is refused.
 //
 // It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy
 // within the kernel (copy_file_range(2)), or reads and writes: many in flight with Config.Direct.
@@ -280,6 +286,9 @@ func (cp *copying) openDestination() (err error) {
 	// Whether it is created is known only from a call that creates it or fails. The owner may write
 	// until the end. What the umask leaves of the mode need not be set again.
 	perm := cp.acl.narrow(cp.info.Mode().Perm()) | 0o200
+	if cp.config.Owner {
+		perm &= 0o700 // the group is another one for now
+	}
 	cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	cp.created = err == nil
 	if errors.Is(err, fs.ErrExist) {
@@ -324,18 +333,40 @@ func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, er
 	return f, err
 }
 
-// metadata gives dst the mode and the times of src, at last. What is refused does not keep the rest.
+// metadata gives dst the owner, the mode and the times of src, at last. What is refused does not keep the
+// rest.
 func (cp *copying) metadata() error {
-	err := cp.access()
-	if err1 := cp.call(cp.dstName, func() error { return setTimes(cp.dst.File, cp.info) }); err1 != nil {
-		err = errors.Join(err, err1)
+	mode := cp.info.Mode().Perm()
+	var refused error
+	if cp.config.Owner {
+		var kept bool
+		if kept, refused = cp.owner(); kept {
+			mode = cp.info.Mode() // all of it
+		}
 	}
-	return err
+	refused = errors.Join(refused, cp.access(mode))
+	return errors.Join(refused, cp.call(cp.dstName, func() error { return setTimes(cp.dst.File, cp.info) }))
 }
 
-// access gives dst the permissions of src: its access control list if it has one, and its mode.
-func (cp *copying) access() error {
-	mode := cp.info.Mode().Perm()
+// owner gives dst the owner and the group of src, and reports whether it has them now.
+func (cp *copying) owner() (kept bool, err error) {
+	uid, gid, ok := ownerOf(cp.info)
+	if !ok {
+		return false, wrap("chown", cp.dst.File, errors.ErrUnsupported)
+	}
+	if u, g, _ := ownerOf(cp.made); u == uid && g == gid {
+		return true, nil
+	}
+	err = cp.dst.Chown(uid, gid)
+	if os.Geteuid() == 0 || err == nil || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
+		return err == nil, err
+	}
+	cp.dst.Chown(-1, gid) // which may be given if it is one of the user's
+	return false, nil
+}
+
+// access gives dst the permissions of src: its access control list if it has one, and the given mode.
+func (cp *copying) access(mode fs.FileMode) error {
 	var had bool // dst has, or had, a list
 	var refused error
 	err := cp.call(cp.dstName, func() (err error) {
@@ -358,6 +389,13 @@ func (cp *copying) access() error {
 		return errors.Join(refused, err)
 	}
 	return refused
+}
+
+func wrap(op string, f *ringfile.File, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
 // close closes the files. It matters for dst.

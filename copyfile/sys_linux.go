@@ -109,6 +109,15 @@ func nextData(f *ringfile.File, off, size int64) (from, to int64) {
 	return from, to
 }
 
+// ownerOf returns the owner and the group in info, if they are known.
+func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return int(st.Uid), int(st.Gid), true
+}
+
 // setTimes gives f the times of access and modification in info. See utimensat(2).
 func setTimes(f *ringfile.File, info fs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -123,13 +132,6 @@ func setTimes(f *ringfile.File, info fs.FileInfo) error {
 		return os.Chtimes(f.Name(), time.Unix(st.Atim.Unix()), info.ModTime())
 	}
 	return wrap("chtimes", f, err)
-}
-
-func wrap(op string, f *ringfile.File, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
 const aclAttr = "system.posix_acl_access"
