@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -198,11 +200,11 @@ func TestCpLinkStays(t *testing.T) {
 	}
 }
 
-// TestCpSignal interrupts a program in the middle of large files: it ends by itself, and each file
-// that is there is complete.
+// TestCpSignal ends a program in the middle of large files: it ends by itself, says so, and each file
+// that is there is complete. A signal that the program was told to ignore, as by nohup, is ignored.
 func TestCpSignal(t *testing.T) {
 	dir := t.TempDir()
-	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
+	src := filepath.Join(dir, "src")
 	os.Mkdir(src, 0o755)
 	const size = 24 << 20
 	data := randomBytes(size)
@@ -211,38 +213,59 @@ func TestCpSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := child(t, "", "cp", "-j2", src, dst)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for { // until it works
-		if _, err := os.Stat(filepath.Join(dst, "a")); err == nil || cmd.ProcessState != nil {
-			break
-		}
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	switch status := cmd.ProcessState.ExitCode(); status {
-	case 0:
-		t.Log("it was done before the signal")
-	case exitInterrupted:
-		if !strings.HasPrefix(stderr.String(), "ringfile cp: interrupted: ") {
-			t.Errorf("stderr: %q", stderr.String())
-		}
-	default:
-		t.Errorf("status %d, %q", status, stderr.String())
-	}
-	entries, err := os.ReadDir(dst)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if got, err := os.ReadFile(filepath.Join(dst, e.Name())); err != nil || string(got) != string(data) {
-			t.Errorf("%s: %d bytes of %d, %v", e.Name(), len(got), size, err)
-		}
+	for _, c := range []struct {
+		name    string
+		signal  syscall.Signal
+		flag    string
+		ignored bool
+		want    int
+	}{
+		{"interrupt", syscall.SIGINT, "-r", false, 130},
+		{"terminate", syscall.SIGTERM, "--direct", false, 143},
+		{"hang up", syscall.SIGHUP, "--direct", false, 129},
+		{"nohup", syscall.SIGHUP, "-r", true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dst := filepath.Join(t.TempDir(), "dst")
+			cmd := child(t, "", "cp", "-j2", c.flag, src, dst)
+			if c.ignored {
+				cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`}, cmd.Args...)
+				cmd.Path = "/bin/sh"
+			}
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for range 10_000 { // until it works
+				if _, err := os.Stat(filepath.Join(dst, "a")); err == nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if err := cmd.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Wait()
+			switch status := cmd.ProcessState.ExitCode(); status {
+			case 0:
+				t.Log("it was done before the signal, or ignored it")
+			case c.want:
+				if !strings.HasPrefix(stderr.String(), "ringfile cp: interrupted: ") {
+					t.Errorf("stderr: %q", stderr.String())
+				}
+			default:
+				t.Errorf("%v, %q", cmd.ProcessState, stderr.String())
+			}
+			entries, err := os.ReadDir(dst)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if got, err := os.ReadFile(filepath.Join(dst, e.Name())); err != nil || string(got) != string(data) {
+					t.Errorf("%s: %d bytes of %d, %v", e.Name(), len(got), size, err)
+				}
+			}
+		})
 	}
 }
