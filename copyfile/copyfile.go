@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/acl"
 )
 
 // Config says how Copy copies. The zero value is what programs want.
@@ -116,7 +117,7 @@ type copying struct {
 
 	src, dst file
 	info     fs.FileInfo // of src, as it was at the start
-	acl      acl         // of src; nil if it has none
+	acl      acl.List    // of src; nil if it has none
 	made     fs.FileInfo // of dst
 	created  bool        // dst did not exist
 	started  bool        // dst may have been changed
@@ -285,7 +286,7 @@ func (cp *copying) openSource() (err error) {
 func (cp *copying) openDestination() (err error) {
 	// Whether it is created is known only from a call that creates it or fails. The owner may write
 	// until the end. What the umask leaves of the mode need not be set again.
-	perm := cp.acl.narrow(cp.info.Mode().Perm()) | 0o200
+	perm := cp.acl.Narrow(cp.info.Mode().Perm()) | 0o200
 	if cp.config.Owner {
 		perm &= 0o700 // the group is another one for now
 	}
@@ -375,7 +376,7 @@ func (cp *copying) access(mode fs.FileMode) error {
 			return refused
 		}
 		// Without the list the mode would let users do more than both together did.
-		mode = cp.acl.narrow(mode)
+		mode = cp.acl.Narrow(mode)
 		_, err = setACL(cp.dst.File, nil) // of the directory's default
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/acl"
 )
 
 // control makes system calls on the descriptor of f, an *os.File or a *ringfile.File, which stays open
@@ -134,24 +135,10 @@ func setTimes(f *ringfile.File, info fs.FileInfo) error {
 	return wrap("chtimes", f, err)
 }
 
-const aclAttr = "system.posix_acl_access"
-
-// getACL returns the access control list of f, nil if it has none. See fgetxattr(2) and acl(5).
-func getACL(f syscall.Conn) (a acl) {
+// getACL returns the access control list of f. See fgetxattr(2) and acl(5).
+func getACL(f syscall.Conn) (a acl.List) {
 	control(f, func(fd int) error {
-		room := make([]byte, 512) // of 63 entries
-		n, err := unix.Fgetxattr(fd, aclAttr, room)
-		if err == syscall.ERANGE {
-			room = make([]byte, 64<<10) // no attribute is longer
-			n, err = unix.Fgetxattr(fd, aclAttr, room)
-		}
-		switch err {
-		case nil:
-			a = room[:n]
-		case syscall.ENODATA, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EPERM, syscall.EINVAL:
-		default:
-			a = unreadable
-		}
+		a = acl.Read(func(p []byte) (int, error) { return unix.Fgetxattr(fd, acl.Access, p) })
 		return nil
 	})
 	return a
@@ -159,7 +146,7 @@ func getACL(f syscall.Conn) (a acl) {
 
 // setACL gives f the access control list a, or, if that is nil, takes away what f has, and reports
 // whether there was something to do. See fsetxattr(2).
-func setACL(f *ringfile.File, a acl) (done bool, err error) {
+func setACL(f *ringfile.File, a acl.List) (done bool, err error) {
 	switch {
 	case a == nil && getACL(f) == nil:
 		return false, nil
@@ -168,13 +155,13 @@ func setACL(f *ringfile.File, a acl) (done bool, err error) {
 	}
 	err = control(f, func(fd int) error {
 		if a != nil {
-			return retry(func() error { return unix.Fsetxattr(fd, aclAttr, a, 0) })
+			return retry(func() error { return unix.Fsetxattr(fd, acl.Access, a, 0) })
 		}
 		// The group's bits are the mask until the list is gone.
 		if err := retry(func() error { return unix.Fchmod(fd, 0o600) }); err != nil {
 			return err
 		}
-		return retry(func() error { return unix.Fremovexattr(fd, aclAttr) })
+		return retry(func() error { return unix.Fremovexattr(fd, acl.Access) })
 	})
 	return true, wrap("setxattr", f, err)
 }

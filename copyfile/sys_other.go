@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/acl"
 )
 
 func setDirect(*os.File) bool { return false }
@@ -30,6 +31,6 @@ func setTimes(f *ringfile.File, info fs.FileInfo) error {
 	return os.Chtimes(f.Name(), time.Time{}, info.ModTime())
 }
 
-func getACL(syscall.Conn) acl { return nil }
+func getACL(syscall.Conn) acl.List { return nil }
 
-func setACL(*ringfile.File, acl) (bool, error) { return false, nil }
+func setACL(*ringfile.File, acl.List) (bool, error) { return false, nil }
