@@ -12,6 +12,7 @@ import (
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/acl"
+	"github.com/ringfile/ringfile/internal/sysio"
 )
 
 // control makes system calls on the descriptor of f, an *os.File or a *ringfile.File, which stays open
@@ -32,15 +33,6 @@ func between(dst, src syscall.Conn, do func(dst, src int) error) error {
 	return control(dst, func(dst int) error {
 		return control(src, func(src int) error { return do(dst, src) })
 	})
-}
-
-// retry makes a system call until no signal interrupts it.
-func retry(do func() error) error {
-	for {
-		if err := do(); err != syscall.EINTR {
-			return err
-		}
-	}
 }
 
 // setDirect switches O_DIRECT on for f, and reports whether it is: not where the file system does not
@@ -64,14 +56,14 @@ func setDirect(f *os.File) bool {
 // clone makes dst share the blocks of src. See ioctl_ficlone(2).
 func clone(dst, src *ringfile.File) error {
 	return between(dst, src, func(dst, src int) error {
-		return retry(func() error { return unix.IoctlFileClone(dst, src) })
+		return sysio.RetryEINTR(func() error { return unix.IoctlFileClone(dst, src) })
 	})
 }
 
 // copyRange copies up to length bytes at off within the kernel. See copy_file_range(2).
 func copyRange(dst, src *ringfile.File, off, length int64) (n int, err error) {
 	err = between(dst, src, func(dst, src int) error {
-		return retry(func() (err error) {
+		return sysio.RetryEINTR(func() (err error) {
 			from, to := off, off
 			n, err = unix.CopyFileRange(src, &from, dst, &to, int(min(length, math.MaxInt32)), 0)
 			return err
@@ -127,7 +119,7 @@ func setTimes(f *ringfile.File, info fs.FileInfo) error {
 	}
 	times := []unix.Timespec{unix.Timespec(st.Atim), unix.Timespec(st.Mtim)}
 	err := control(f, func(fd int) error {
-		return retry(func() error { return unix.UtimesNanoAt(fd, "", times, unix.AT_EMPTY_PATH) })
+		return sysio.RetryEINTR(func() error { return unix.UtimesNanoAt(fd, "", times, unix.AT_EMPTY_PATH) })
 	})
 	if err == syscall.EINVAL || err == syscall.ENOENT { // before Linux 5.8
 		return os.Chtimes(f.Name(), time.Unix(st.Atim.Unix()), info.ModTime())
@@ -155,13 +147,13 @@ func setACL(f *ringfile.File, a acl.List) (done bool, err error) {
 	}
 	err = control(f, func(fd int) error {
 		if a != nil {
-			return retry(func() error { return unix.Fsetxattr(fd, acl.Access, a, 0) })
+			return sysio.RetryEINTR(func() error { return unix.Fsetxattr(fd, acl.Access, a, 0) })
 		}
 		// The group's bits are the mask until the list is gone.
-		if err := retry(func() error { return unix.Fchmod(fd, 0o600) }); err != nil {
+		if err := sysio.RetryEINTR(func() error { return unix.Fchmod(fd, 0o600) }); err != nil {
 			return err
 		}
-		return retry(func() error { return unix.Fremovexattr(fd, acl.Access) })
+		return sysio.RetryEINTR(func() error { return unix.Fremovexattr(fd, acl.Access) })
 	})
 	return true, wrap("setxattr", f, err)
 }

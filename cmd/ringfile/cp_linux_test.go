@@ -51,7 +51,7 @@ func TestCpMatchesDiff(t *testing.T) {
 	}
 }
 
-// TestCpOddFiles has what is not copied, and links in the way.
+// TestCpOddFiles has FIFOs, sockets, and links in the way.
 func TestCpOddFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
 	must := func(err error) {
@@ -75,27 +75,39 @@ func TestCpOddFiles(t *testing.T) {
 	must(os.Symlink("file", "tree/link"))
 	must(os.WriteFile("to/tree/link", []byte("a file"), 0o644))
 
-	got := runHere(t, "", "cp", "-q", "-j1", "tree", "/dev/null", "to")
+	must(unix.Mkfifo("to/tree/hard", 0o644))
+	got := runHere(t, "", "cp", "-q", "-j1", "tree", "to")
 	want := "ringfile cp: cannot overwrite non-directory 'to/tree/dir' with directory 'tree/dir'\n" +
-		"ringfile cp: 'tree/pipe' is a FIFO: not copied\n" +
-		"ringfile cp: 'tree/socket' is a socket: not copied\n" +
-		"ringfile cp: '/dev/null' is a device: not copied\n"
+		"ringfile cp: 'to/tree/hard' is a FIFO: nothing is written there; use cp or cat for that\n"
 	if got.stderr != want || got.status != exitFailed {
 		t.Errorf("got %+v, want %q", got, want)
 	}
-	for name, want := range map[string]string{"precious": "precious", "to/tree/file": "file", "to/tree/hard": "file", "to/tree/link": "file"} {
+	for name, want := range map[string]string{"precious": "precious", "to/tree/file": "file", "to/tree/link": "file"} {
 		if got, err := os.ReadFile(name); string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	for name, want := range map[string]fs.FileMode{"to/tree/file": 0, "to/tree/link": fs.ModeSymlink, "to/tree/dir": fs.ModeSymlink} {
+	for name, want := range map[string]fs.FileMode{"to/tree/file": 0, "to/tree/link": fs.ModeSymlink, "to/tree/dir": fs.ModeSymlink,
+		"to/tree/pipe": fs.ModeNamedPipe, "to/tree/socket": fs.ModeSocket} {
 		if st, err := os.Lstat(name); err != nil || st.Mode().Type() != want {
 			t.Errorf("%s: %v, %v", name, st, err)
 		}
 	}
+	if got := runHere(t, "", "cp", "-q", "tree/file", "tree/hard", "elsewhere"); got != (result{}) {
+		t.Errorf("got %+v", got)
+	}
 	var st unix.Stat_t
-	if err := unix.Lstat("to/tree/hard", &st); err != nil || st.Nlink != 1 {
-		t.Errorf("to/tree/hard has %d links, %v", st.Nlink, err)
+	if err := unix.Lstat("elsewhere/hard", &st); err != nil || st.Nlink != 1 {
+		t.Errorf("elsewhere/hard has %d links, %v", st.Nlink, err)
+	}
+
+	// Whoever names a FIFO without -r has cp read it.
+	got = runHere(t, "", "cp", "-q", "tree/pipe", "new")
+	if want := "ringfile cp: 'tree/pipe' is a FIFO: -r makes another one; use cp or cat to read it\n"; got.stderr != want || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	if got := runHere(t, "", "cp", "-rq", "tree/pipe", "pipe"); got != (result{}) {
+		t.Errorf("got %+v", got)
 	}
 
 	// A symbolic link that is named is copied as such, and not onto what it leads to.
@@ -197,6 +209,59 @@ func TestCpLinkStays(t *testing.T) {
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "precious")); string(data) != "precious" {
 		t.Errorf("precious: %q, %v", data, err)
+	}
+}
+
+// TestCpForce has an existing file that may not be written, but removed.
+func TestCpForce(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ringfile-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, f := range []string{"new", "old"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte(f), 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Chmod(dir, 0o777)
+	for _, c := range []struct {
+		flag, stderr, want string
+		status             int
+	}{
+		{"-q", "ringfile cp: cannot create regular file 'old': Permission denied\n", "old", exitFailed},
+		{"-qf", "", "new", 0},
+	} {
+		cmd := child(t, "", "cp", c.flag, "new", "old")
+		cmd.Dir = dir
+		asNobody(t, cmd)
+		if got := runChild(t, cmd); got.stderr != c.stderr || got.status != c.status {
+			t.Errorf("%s: got %+v", c.flag, got)
+		}
+		if data, err := os.ReadFile(filepath.Join(dir, "old")); string(data) != c.want {
+			t.Errorf("%s: %q, %v", c.flag, data, err)
+		}
+	}
+}
+
+// TestCpRefused has modes and times be refused, as on file systems that have none: the copies stay, and
+// what is not as it was is reported in the words of cp -p.
+func TestCpRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "src"), []byte("contents"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(filepath.Join(dir, "src"), 0o667)
+	cmd := child(t, "metadata EPERM", "cp", "-q", "src", "dst")
+	cmd.Dir = dir
+	got := runChild(t, cmd)
+	want := "ringfile cp: preserving permissions for 'dst': Operation not permitted\n" +
+		"ringfile cp: preserving times for 'dst': Operation not permitted\n"
+	if got.stderr != want || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "dst")); string(data) != "contents" {
+		t.Errorf("dst: %q, %v", data, err)
 	}
 }
 
