@@ -127,10 +127,22 @@ type copying struct {
 	noOffsets bool  // src is read at its position
 }
 
-// file is one of the two files.
+// file is one of the two files. What is not a transfer is done by its *os.File, within a call of the engine.
 type file struct {
-	*ringfile.File
-	direct bool // O_DIRECT is on
+	*os.File
+	ring   *ringfile.File // the same, for transfers; nil until there is one
+	direct bool           // O_DIRECT is on
+}
+
+// close closes the file if it is open.
+func (f file) close() error {
+	switch {
+	case f.ring != nil:
+		return f.ring.Close()
+	case f.File != nil:
+		return f.File.Close()
+	}
+	return nil
 }
 
 // runUntil runs the copy in a goroutine of its own, which the caller can leave behind.
@@ -195,9 +207,10 @@ func (cp *copying) run() (n int64, err error) {
 	}
 	var refused error // of what is not data
 	if err == nil {
-		refused = cp.metadata()
+		refused = cp.call(cp.dstName, cp.metadata)
 	}
-	if err1 := cp.close(); err == nil {
+	cp.src.close()
+	if err1 := cp.dst.close(); err == nil {
 		err = err1
 	}
 	if err != nil {
@@ -235,13 +248,13 @@ func (cp *copying) call(name string, fn func() error) error {
 
 // open opens both files, and prepares dst, once it is certain that it is not src.
 func (cp *copying) open() error {
-	if err := cp.openSource(); err != nil {
+	if err := cp.call(cp.srcName, cp.openSource); err != nil {
 		return err
 	}
 	if err := cp.ended(); err != nil {
 		return err
 	}
-	if err := cp.openDestination(); err != nil {
+	if err := cp.call(cp.dstName, cp.openDestination); err != nil {
 		return err
 	}
 	switch {
@@ -254,7 +267,7 @@ func (cp *copying) open() error {
 		return err
 	}
 	if cp.made.Size() > 0 {
-		if err := cp.dst.Truncate(0); err != nil {
+		if err := cp.truncate(0); err != nil {
 			return err
 		}
 	}
@@ -264,7 +277,7 @@ func (cp *copying) open() error {
 
 // openSource opens src.
 func (cp *copying) openSource() (err error) {
-	if err := cp.refuseSpecial(cp.srcName); err != nil {
+	if err := refuseSpecial(cp.srcName); err != nil {
 		return err
 	}
 	if cp.src, err = cp.openFile(cp.srcName, os.O_RDONLY, 0); err != nil {
@@ -276,10 +289,8 @@ func (cp *copying) openSource() (err error) {
 	if !cp.info.Mode().IsRegular() {
 		return &fs.PathError{Op: "copy", Path: cp.srcName, Err: errNotRegular}
 	}
-	return cp.call(cp.srcName, func() error {
-		cp.acl = getACL(cp.src.File)
-		return nil
-	})
+	cp.acl = getACL(cp.src.File)
+	return nil
 }
 
 // openDestination opens dst, or creates it.
@@ -293,7 +304,7 @@ func (cp *copying) openDestination() (err error) {
 	cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	cp.created = err == nil
 	if errors.Is(err, fs.ErrExist) {
-		if err := cp.refuseSpecial(cp.dstName); err != nil {
+		if err := refuseSpecial(cp.dstName); err != nil {
 			return err
 		}
 		cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY, 0)
@@ -307,31 +318,24 @@ func (cp *copying) openDestination() (err error) {
 
 // refuseSpecial returns an error if the named file is there and is something that must not be opened: a
 // FIFO would wait for its other end, and a device may do anything.
-func (cp *copying) refuseSpecial(name string) error {
-	return cp.call(name, func() error {
-		if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
-			return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
-		}
-		return nil
-	})
+func refuseSpecial(name string) error {
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	return nil
 }
 
-// openFile opens one of the files, with O_DIRECT if that is wanted and possible. Without it that takes
-// fewer system calls than os.OpenFile makes.
+// openFile opens one of the files, with O_DIRECT if that is wanted and possible.
 func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, err error) {
-	if !cp.config.Direct {
-		f.File, err = cp.engine.OpenFile(name, flag, perm)
-		return f, err
+	if f.File, err = openFile(name, flag, perm); err == nil {
+		f.direct = cp.config.Direct && setDirect(f.File)
 	}
-	err = cp.call(name, func() error {
-		o, err := os.OpenFile(name, flag, perm)
-		if err == nil {
-			f.direct = setDirect(o)
-			f.File = cp.engine.NewFile(o)
-		}
-		return err
-	})
 	return f, err
+}
+
+// truncate gives dst a size.
+func (cp *copying) truncate(size int64) error {
+	return cp.call(cp.dstName, func() error { return cp.dst.Truncate(size) })
 }
 
 // metadata gives dst the owner, the mode and the times of src, at last. What is refused does not keep the
@@ -345,8 +349,7 @@ func (cp *copying) metadata() error {
 			mode = cp.info.Mode() // all of it
 		}
 	}
-	refused = errors.Join(refused, cp.access(mode))
-	return errors.Join(refused, cp.call(cp.dstName, func() error { return setTimes(cp.dst.File, cp.info) }))
+	return errors.Join(refused, cp.access(mode), setTimes(cp.dst.File, cp.info))
 }
 
 // owner gives dst the owner and the group of src, and reports whether it has them now.
@@ -368,46 +371,28 @@ func (cp *copying) owner() (kept bool, err error) {
 
 // access gives dst the permissions of src: its access control list if it has one, and the given mode.
 func (cp *copying) access(mode fs.FileMode) error {
-	var had bool // dst has, or had, a list
-	var refused error
-	err := cp.call(cp.dstName, func() (err error) {
-		had, refused = setACL(cp.dst.File, cp.acl)
-		if refused == nil || cp.acl == nil {
-			return refused
+	had, refused := setACL(cp.dst.File, cp.acl) // had: dst has, or had, a list
+	if refused != nil {
+		if cp.acl == nil {
+			return refused // under a list of its own dst must not get that mode
 		}
 		// Without the list the mode would let users do more than both together did.
 		mode = cp.acl.Narrow(mode)
-		_, err = setACL(cp.dst.File, nil) // of the directory's default
-		return err
-	})
-	if err != nil {
-		return err // under a list of its own dst must not get that mode
+		if _, err := setACL(cp.dst.File, nil); err != nil { // of the directory's default
+			return err
+		}
 	}
 	if cp.created && !had && cp.made.Mode() == mode {
 		return nil
 	}
-	if err := cp.dst.Chmod(mode); err != nil {
-		return errors.Join(refused, err)
-	}
-	return refused
+	return errors.Join(refused, cp.dst.Chmod(mode))
 }
 
-func wrap(op string, f *ringfile.File, err error) error {
+func wrap(op string, f *os.File, err error) error {
 	if err == nil {
 		return nil
 	}
 	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
-}
-
-// close closes the files. It matters for dst.
-func (cp *copying) close() (err error) {
-	if cp.src.File != nil {
-		cp.src.Close()
-	}
-	if cp.dst.File != nil {
-		err = cp.dst.Close()
-	}
-	return err
 }
 
 // undo removes dst if it was created here and is still there, and returns err, or that it remains.

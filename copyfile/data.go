@@ -26,25 +26,29 @@ var buffers = ringfile.NewBufferPool(bufferSize, 4096)
 // data copies the contents, in the quickest way, and returns the size of the copy.
 func (cp *copying) data() (n int64, err error) {
 	size := cp.info.Size()
-	if size > 0 && cp.call(cp.dstName, func() error { return clone(cp.dst.File, cp.src.File) }) == nil {
-		st, err := cp.dst.Stat()
-		if err != nil {
-			return 0, err
-		}
-		cp.progress(st.Size())
-		return st.Size(), nil
-	}
 	holes := size > 0 && mayHaveHoles(cp.info)
+	if size > 0 {
+		var all bool
+		err := cp.call(cp.dstName, func() (err error) {
+			n, all, err = cp.atOnce(!holes && size <= smallCopy)
+			return err
+		})
+		cp.progress(n)
+		if err != nil || all {
+			return n, err
+		}
+	}
+	cp.src.ring, cp.dst.ring = cp.engine.NewFile(cp.src.File), cp.engine.NewFile(cp.dst.File)
 	if (holes || cp.dst.direct) && size > lastBlock {
 		// So that what is not written is a hole, and requests do not change the size one after the
 		// other. What a copy that is killed leaves must not have the size of src, though: only the last
 		// block gives dst all of it.
 		cp.last = (size - 1) &^ (lastBlock - 1)
-		if err := cp.dst.Truncate(cp.last); err != nil {
+		if err := cp.truncate(cp.last); err != nil {
 			return 0, err
 		}
 	}
-	var off int64
+	off := n
 	if holes {
 		if off, err = cp.extents(size); err != nil {
 			return off, err
@@ -56,14 +60,38 @@ func (cp *copying) data() (n int64, err error) {
 	}
 	if holes && end == size {
 		// A hole does not tell whether the file still reaches to its end.
-		if st, err := cp.src.Stat(); err == nil {
+		if st, err := cp.src.ring.Stat(); err == nil {
 			end = min(end, st.Size())
 		}
 	}
 	if holes || end < size {
-		return end, cp.dst.Truncate(end) // what is not written at the end is a hole
+		return end, cp.truncate(end) // what is not written at the end is a hole
 	}
 	return end, nil
+}
+
+// atOnce copies the file in one go: by sharing its blocks, or, if it is small, by a read and a write. It
+// returns how much it has copied, and whether that is all.
+func (cp *copying) atOnce(small bool) (n int64, all bool, err error) {
+	if clone(cp.dst.File, cp.src.File) == nil {
+		st, err := cp.dst.Stat()
+		if err != nil {
+			return 0, false, err
+		}
+		return st.Size(), true, nil
+	}
+	if !small || cp.src.direct || cp.dst.direct {
+		return 0, false, nil
+	}
+	buf := buffers.Get()
+	defer buffers.Put(buf)
+	m, end := cp.src.ReadAt(buf, 0)
+	if m > 0 {
+		if _, err := cp.dst.WriteAt(buf[:m], 0); err != nil {
+			return 0, false, err
+		}
+	}
+	return int64(m), end == io.EOF, nil // any other error comes again when the rest is read
 }
 
 // extents copies what is no hole, up to the last extent, which may be longer than it says, and returns
@@ -163,7 +191,7 @@ func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 		}
 		m, err := cp.read(p, off+n)
 		if m > 0 {
-			if _, err := cp.dst.WriteAt(p[:m], off+n); err != nil {
+			if _, err := cp.dst.ring.WriteAt(p[:m], off+n); err != nil {
 				return n, err
 			}
 			n += int64(m)
@@ -182,20 +210,20 @@ func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 // as some of them must be, and so are others that have no offsets.
 func (cp *copying) read(p []byte, off int64) (n int, err error) {
 	if cp.info.Size() > 0 && !cp.noOffsets {
-		n, err = cp.src.ReadAt(p, off)
+		n, err = cp.src.ring.ReadAt(p, off)
 		if off > 0 || n > 0 || !errors.Is(err, syscall.ESPIPE) {
 			return n, err
 		}
 		cp.noOffsets = true
 	}
-	return cp.src.Read(p)
+	return cp.src.ring.Read(p)
 }
 
 // stream is readAndWrite with many requests in flight, on the side that has O_DIRECT.
 func (cp *copying) stream(off, length int64) (n int64, err error) {
-	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.File, stream.Config{Offset: off, Length: length})
+	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.ring, stream.Config{Offset: off, Length: length})
 	defer r.Close()
-	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.File, stream.Config{Offset: off})
+	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.ring, stream.Config{Offset: off})
 	n, err = w.ReadFrom(watched{r, cp})
 	if err1 := w.Close(); err == nil {
 		err = err1
