@@ -244,6 +244,23 @@ func TestCpForce(t *testing.T) {
 	}
 }
 
+// TestCpFull has names that cannot be printed: that is an error, as with cp.
+func TestCpFull(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	src := testutil.PatternFile(t, 100)
+	var stderr strings.Builder
+	cmd := child(t, "", "cp", "-qv", src, src+".copy")
+	cmd.Stdout, cmd.Stderr = full, &stderr
+	cmd.Run()
+	if want := "ringfile cp: write error: No space left on device\n"; stderr.String() != want || cmd.ProcessState.ExitCode() != exitFailed {
+		t.Errorf("%v, %q, want %q", cmd.ProcessState, stderr.String(), want)
+	}
+}
+
 // TestCpRefused has modes and times be refused, as on file systems that have none: the copies stay, and
 // what is not as it was is reported in the words of cp -p.
 func TestCpRefused(t *testing.T) {
