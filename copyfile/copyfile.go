@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/acl"
 )
 
 // Config says how Copy copies. The zero value is what programs want.
@@ -20,6 +22,11 @@ type Config struct {
 	// requests in flight: for copies that nobody will read soon, and that must not push out of the
 	// page cache what others do read.
 	Direct bool
+
+	// Owner gives dst the owner and the group of src as well, and with both of them the set-user-ID,
+	// set-group-ID and sticky bits. Only root may give a file to others: for any other user a refusal
+	// is no error, and dst is without the bits, as with cp -p.
+	Owner bool
 
 	// Progress, if not nil, is called with the number of bytes each time that some have been
 	// copied, by the goroutine that called Copy. Holes do not count.
@@ -35,9 +42,9 @@ var ErrIncomplete = errors.New("the destination existed before and is incomplete
 
 // MetadataError is in the error of a Copy whose data is complete: dst has the contents of src, but its
 // permissions or times could not be set, as on file systems that have none. Its permissions are
-// then narrower than those of src, or those that an existing dst had.
+// then no wider than those of src, but that the owner may write, or those that an existing dst had.
 type MetadataError struct {
-	// Err is what was refused, one *fs.PathError or several: "chmod", "setxattr", "chtimes".
+	// Err is what was refused, one *fs.PathError or several: "chown", "chmod", "setxattr", "chtimes".
 	Err error
 }
 
@@ -60,20 +67,20 @@ var errLeft = errors.New("a device does not answer; the destination is cleaned u
 const patience = time.Second
 
 // Copy copies the regular file src to dst, with its permissions (mode and POSIX access control list)
-// and its times of access and modification; owner, set-user-ID bits and extended attributes are not
-// copied, and nothing is synced. Holes stay holes. It returns the size of the copy. An existing dst is
-// overwritten in place: whoever has it open sees that, and a symbolic link is followed. Copying a
-// file onto itself is refused.
+// and its times of access and modification; owner and set-user-ID bits are copied with Config.Owner only,
+// extended attributes not at all, and nothing is synced. Holes stay holes. It returns the size of the
+// copy. An existing dst is overwritten in place: whoever has it open sees that, and a symbolic link is
+// followed. Copying a file onto itself is refused.
 //
 // It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy
 // within the kernel (copy_file_range(2)), or reads and writes: many in flight with Config.Direct.
 // Where the kernel's ways are refused, for whatever reason, it reads and writes.
 //
 // If the data cannot be copied, dst is removed if it was created; if it had existed,
-// errors.Is(err, ErrIncomplete) holds as soon as dst has been changed. If only the permissions or times
-// cannot be set, dst stays, complete, and the error has a *MetadataError. A src that changes meanwhile
-// gives a mixture; one that grows, or is longer than it says, is copied up to the end that the reading
-// finds.
+// errors.Is(err, ErrIncomplete) holds as soon as dst has been changed. A program that is killed leaves a
+// dst that is shorter than src. If only the permissions or times cannot be set, dst stays, complete, and
+// the error has a *MetadataError. A src that changes meanwhile gives a mixture; one that grows, or is
+// longer than it says, is copied up to the end that the reading finds.
 //
 // When ctx ends, the copy is given up and the error matches the cause of ctx. Copy then waits until dst
 // has been cleaned up, which may take as long as the device needs for a few megabytes, but no longer
@@ -110,19 +117,32 @@ type copying struct {
 
 	src, dst file
 	info     fs.FileInfo // of src, as it was at the start
-	acl      acl         // of src; nil if it has none
+	acl      acl.List    // of src; nil if it has none
 	made     fs.FileInfo // of dst
 	created  bool        // dst did not exist
 	started  bool        // dst may have been changed
 	complete bool        // dst has the contents of src, and stays
 
-	noOffsets bool // src is read at its position
+	last      int64 // where in dst the part begins that is written last; 0: not set apart
+	noOffsets bool  // src is read at its position
 }
 
-// file is one of the two files.
+// file is one of the two files. What is not a transfer is done by its *os.File, within a call of the engine.
 type file struct {
-	*ringfile.File
-	direct bool // O_DIRECT is on
+	*os.File
+	ring   *ringfile.File // the same, for transfers; nil until there is one
+	direct bool           // O_DIRECT is on
+}
+
+// close closes the file if it is open.
+func (f file) close() error {
+	switch {
+	case f.ring != nil:
+		return f.ring.Close()
+	case f.File != nil:
+		return f.File.Close()
+	}
+	return nil
 }
 
 // runUntil runs the copy in a goroutine of its own, which the caller can leave behind.
@@ -187,9 +207,10 @@ func (cp *copying) run() (n int64, err error) {
 	}
 	var refused error // of what is not data
 	if err == nil {
-		refused = cp.metadata()
+		refused = cp.call(cp.dstName, cp.metadata)
 	}
-	if err1 := cp.close(); err == nil {
+	cp.src.close()
+	if err1 := cp.dst.close(); err == nil {
 		err = err1
 	}
 	if err != nil {
@@ -246,7 +267,7 @@ func (cp *copying) open() error {
 		return err
 	}
 	if cp.made.Size() > 0 {
-		if err := cp.dst.Truncate(0); err != nil {
+		if err := cp.truncate(0); err != nil {
 			return err
 		}
 	}
@@ -259,44 +280,40 @@ func (cp *copying) openSource() (err error) {
 	if err := refuseSpecial(cp.srcName); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(cp.srcName, os.O_RDONLY, 0)
-	if err != nil {
+	if cp.src, err = cp.openFile(cp.srcName, os.O_RDONLY, 0); err != nil {
 		return err
 	}
-	if cp.info, err = f.Stat(); err == nil && !cp.info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "copy", Path: cp.srcName, Err: errNotRegular}
-	}
-	if err != nil {
-		f.Close()
+	if cp.info, err = cp.src.Stat(); err != nil {
 		return err
 	}
-	cp.acl = getACL(f)
-	cp.src = cp.adopt(f)
+	if !cp.info.Mode().IsRegular() {
+		return &fs.PathError{Op: "copy", Path: cp.srcName, Err: errNotRegular}
+	}
+	cp.acl = getACL(cp.src.File)
 	return nil
 }
 
 // openDestination opens dst, or creates it.
 func (cp *copying) openDestination() (err error) {
-	if err := refuseSpecial(cp.dstName); err != nil {
-		return err
-	}
 	// Whether it is created is known only from a call that creates it or fails. The owner may write
-	// until the end.
-	perm := cp.info.Mode().Perm()&0o700 | 0o200
-	f, err := os.OpenFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	// until the end. What the umask leaves of the mode need not be set again.
+	perm := cp.acl.Narrow(cp.info.Mode().Perm()) | 0o200
+	if cp.config.Owner {
+		perm &= 0o700 // the group is another one for now
+	}
+	cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	cp.created = err == nil
 	if errors.Is(err, fs.ErrExist) {
-		f, err = os.OpenFile(cp.dstName, os.O_WRONLY, 0)
+		if err := refuseSpecial(cp.dstName); err != nil {
+			return err
+		}
+		cp.dst, err = cp.openFile(cp.dstName, os.O_WRONLY, 0)
 	}
 	if err != nil {
 		return err
 	}
-	if cp.made, err = f.Stat(); err != nil {
-		f.Close()
-		return err
-	}
-	cp.dst = cp.adopt(f)
-	return nil
+	cp.made, err = cp.dst.Stat()
+	return err
 }
 
 // refuseSpecial returns an error if the named file is there and is something that must not be opened: a
@@ -308,57 +325,74 @@ func refuseSpecial(name string) error {
 	return nil
 }
 
-// adopt makes f a file of the engine, with O_DIRECT if that is wanted and possible.
-func (cp *copying) adopt(f *os.File) file {
-	direct := cp.config.Direct && setDirect(f)
-	return file{cp.engine.Adopt(f), direct}
-}
-
-// metadata gives dst the mode and the times of src, at last. What is refused does not keep the rest.
-func (cp *copying) metadata() error {
-	err := cp.access()
-	if err1 := cp.call(cp.dstName, func() error { return setTimes(cp.dst.File, cp.info) }); err1 != nil {
-		err = errors.Join(err, err1)
+// openFile opens one of the files, with O_DIRECT if that is wanted and possible.
+func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, err error) {
+	if f.File, err = openFile(name, flag, perm); err == nil {
+		f.direct = cp.config.Direct && setDirect(f.File)
 	}
-	return err
+	return f, err
 }
 
-// access gives dst the permissions of src: its access control list if it has one, and its mode.
-func (cp *copying) access() error {
+// truncate gives dst a size.
+func (cp *copying) truncate(size int64) error {
+	return cp.call(cp.dstName, func() error { return cp.dst.Truncate(size) })
+}
+
+// metadata gives dst the owner, the mode and the times of src, at last. What is refused does not keep the
+// rest.
+func (cp *copying) metadata() error {
 	mode := cp.info.Mode().Perm()
-	var had bool // dst has, or had, a list
 	var refused error
-	err := cp.call(cp.dstName, func() (err error) {
-		had, refused = setACL(cp.dst.File, cp.acl)
-		if refused == nil || cp.acl == nil {
-			return refused
+	if cp.config.Owner {
+		var kept bool
+		if kept, refused = cp.owner(); kept {
+			mode = cp.info.Mode() // all of it
+		}
+	}
+	return errors.Join(refused, cp.access(mode), setTimes(cp.dst.File, cp.info))
+}
+
+// owner gives dst the owner and the group of src, and reports whether it has them now.
+func (cp *copying) owner() (kept bool, err error) {
+	uid, gid, ok := ownerOf(cp.info)
+	if !ok {
+		return false, wrap("chown", cp.dst.File, errors.ErrUnsupported)
+	}
+	if u, g, _ := ownerOf(cp.made); u == uid && g == gid {
+		return true, nil
+	}
+	err = cp.dst.Chown(uid, gid)
+	if os.Geteuid() == 0 || err == nil || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
+		return err == nil, err
+	}
+	cp.dst.Chown(-1, gid) // which may be given if it is one of the user's
+	return false, nil
+}
+
+// access gives dst the permissions of src: its access control list if it has one, and the given mode.
+func (cp *copying) access(mode fs.FileMode) error {
+	had, refused := setACL(cp.dst.File, cp.acl) // had: dst has, or had, a list
+	if refused != nil {
+		if cp.acl == nil {
+			return refused // under a list of its own dst must not get that mode
 		}
 		// Without the list the mode would let users do more than both together did.
-		mode = cp.acl.narrow(mode)
-		_, err = setACL(cp.dst.File, nil) // of the directory's default
-		return err
-	})
-	if err != nil {
-		return err // under a list of its own dst must not get that mode
+		mode = cp.acl.Narrow(mode)
+		if _, err := setACL(cp.dst.File, nil); err != nil { // of the directory's default
+			return err
+		}
 	}
 	if cp.created && !had && cp.made.Mode() == mode {
 		return nil
 	}
-	if err := cp.dst.Chmod(mode); err != nil {
-		return errors.Join(refused, err)
-	}
-	return refused
+	return errors.Join(refused, cp.dst.Chmod(mode))
 }
 
-// close closes the files. It matters for dst.
-func (cp *copying) close() (err error) {
-	if cp.src.File != nil {
-		cp.src.Close()
+func wrap(op string, f *os.File, err error) error {
+	if err == nil {
+		return nil
 	}
-	if cp.dst.File != nil {
-		err = cp.dst.Close()
-	}
-	return err
+	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
 // undo removes dst if it was created here and is still there, and returns err, or that it remains.

@@ -236,7 +236,8 @@ func TestCopyPermissions(t *testing.T) {
 	if _, err := copyfile.Copy(t.Context(), program, exe, copyfile.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	for name, mode := range map[string]os.FileMode{"program.test": 0o755, "readonly": 0o444, "secret": 0, "foreign": 0o666, ".": 0o777} {
+	for name, mode := range map[string]os.FileMode{"program.test": 0o755, "readonly": 0o444, "secret": 0, "foreign": 0o666,
+		"theirs": 0o755 | os.ModeSetuid, ".": 0o777} {
 		if name != "." && name != "program.test" {
 			os.WriteFile(filepath.Join(dir, name), []byte("contents"), 0o644)
 		}
@@ -285,9 +286,48 @@ func copyAsNobody() int {
 			}
 		}
 	}
+	// Somebody else's file cannot be kept theirs, and must not become a set-user-ID one of nobody's.
+	_, err := copyfile.Copy(ctx, "copy of theirs", "theirs", copyfile.Config{Owner: true})
+	if st, err1 := os.Stat("copy of theirs"); err != nil || err1 != nil || st.Mode() != 0o755 {
+		fmt.Printf("Copy with Owner = %v; %v, %v\n", err, st, err1)
+		status = 1
+	}
 	if _, err := os.Stat("copy of secret"); !errors.Is(err, os.ErrNotExist) {
 		fmt.Printf("copy of secret: %v\n", err)
 		status = 1
 	}
 	return status
+}
+
+// TestCopyOwner copies a file of somebody else's with a set-user-ID bit: only with Config.Owner the copy is
+// theirs and has the bit.
+func TestCopyOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files to others")
+	}
+	dir := t.TempDir()
+	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
+	for _, err := range []error{os.WriteFile(src, []byte("contents"), 0o644), os.Chown(src, 12345, 23456),
+		os.Chmod(src, 0o751|os.ModeSetuid|os.ModeSetgid)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, existing := range []bool{false, true} {
+		if _, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Owner: true}); err != nil {
+			t.Fatal(err)
+		}
+		sameCopy(t, dst, src)
+		var st unix.Stat_t
+		if err := unix.Stat(dst, &st); err != nil || st.Uid != 12345 || st.Gid != 23456 {
+			t.Errorf("existing %v: the copy is of %d:%d, %v", existing, st.Uid, st.Gid, err)
+		}
+	}
+	other := filepath.Join(dir, "other")
+	if _, err := copyfile.Copy(t.Context(), other, src, copyfile.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(other); err != nil || st.Mode() != 0o751 || st.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("without Owner: %v, %v", st, err)
+	}
 }

@@ -17,6 +17,8 @@ const (
 	smallCopy = 64 << 10
 	// bufferSize is the size of the pieces that are read and written.
 	bufferSize = 256 << 10
+	// lastBlock is how much of a file is written last where most of the size is there before the contents.
+	lastBlock = 4096
 )
 
 var buffers = ringfile.NewBufferPool(bufferSize, 4096)
@@ -24,23 +26,29 @@ var buffers = ringfile.NewBufferPool(bufferSize, 4096)
 // data copies the contents, in the quickest way, and returns the size of the copy.
 func (cp *copying) data() (n int64, err error) {
 	size := cp.info.Size()
-	if size > 0 && cp.call(cp.dstName, func() error { return clone(cp.dst.File, cp.src.File) }) == nil {
-		st, err := cp.dst.Stat()
-		if err != nil {
-			return 0, err
-		}
-		cp.progress(st.Size())
-		return st.Size(), nil
-	}
 	holes := size > 0 && mayHaveHoles(cp.info)
-	if holes || cp.dst.direct && size > 0 {
+	if size > 0 {
+		var all bool
+		err := cp.call(cp.dstName, func() (err error) {
+			n, all, err = cp.atOnce(!holes && size <= smallCopy)
+			return err
+		})
+		cp.progress(n)
+		if err != nil || all {
+			return n, err
+		}
+	}
+	cp.src.ring, cp.dst.ring = cp.engine.Adopt(cp.src.File), cp.engine.Adopt(cp.dst.File)
+	if (holes || cp.dst.direct) && size > lastBlock {
 		// So that what is not written is a hole, and requests do not change the size one after the
-		// other.
-		if err := cp.dst.Truncate(size); err != nil {
+		// other. What a copy that is killed leaves must not have the size of src, though: only the last
+		// block gives dst all of it.
+		cp.last = (size - 1) &^ (lastBlock - 1)
+		if err := cp.truncate(cp.last); err != nil {
 			return 0, err
 		}
 	}
-	var off int64
+	off := n
 	if holes {
 		if off, err = cp.extents(size); err != nil {
 			return off, err
@@ -52,14 +60,38 @@ func (cp *copying) data() (n int64, err error) {
 	}
 	if holes && end == size {
 		// A hole does not tell whether the file still reaches to its end.
-		if st, err := cp.src.Stat(); err == nil {
+		if st, err := cp.src.ring.Stat(); err == nil {
 			end = min(end, st.Size())
 		}
 	}
-	if end < size {
-		return end, cp.dst.Truncate(end)
+	if holes || end < size {
+		return end, cp.truncate(end) // what is not written at the end is a hole
 	}
 	return end, nil
+}
+
+// atOnce copies the file in one go: by sharing its blocks, or, if it is small, by a read and a write. It
+// returns how much it has copied, and whether that is all.
+func (cp *copying) atOnce(small bool) (n int64, all bool, err error) {
+	if clone(cp.dst.File, cp.src.File) == nil {
+		st, err := cp.dst.Stat()
+		if err != nil {
+			return 0, false, err
+		}
+		return st.Size(), true, nil
+	}
+	if !small || cp.src.direct || cp.dst.direct {
+		return 0, false, nil
+	}
+	buf := buffers.Get()
+	defer buffers.Put(buf)
+	m, end := cp.src.ReadAt(buf, 0)
+	if m > 0 {
+		if _, err := cp.dst.WriteAt(buf[:m], 0); err != nil {
+			return 0, false, err
+		}
+	}
+	return int64(m), end == io.EOF, nil // any other error comes again when the rest is read
 }
 
 // extents copies what is no hole, up to the last extent, which may be longer than it says, and returns
@@ -100,11 +132,19 @@ func (cp *copying) extent(from, to int64) (n int64, err error) {
 // has changed, or does not say how long it is, as those in /proc. It returns the offset of the end.
 func (cp *copying) rest(off, size int64) (end int64, err error) {
 	n, err := cp.kernel(off, size)
+	off += n
 	if err != nil {
-		return off + n, err
+		return off, err
 	}
-	m, err := cp.readAndWrite(off+n, 0)
-	return off + n + m, err
+	if off < cp.last {
+		n, err := cp.readAndWrite(off, cp.last-off)
+		off += n
+		if err != nil {
+			return off, err
+		}
+	}
+	n, err = cp.readAndWrite(off, 0)
+	return off + n, err
 }
 
 // kernel copies by copy_file_range(2). It ends early, without an error, where the kernel does not
@@ -146,10 +186,12 @@ func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 		p := buf
 		if length > 0 {
 			p = p[:min(int64(len(p)), length-n)]
+		} else if left := cp.info.Size() - off - n; left > 0 {
+			p = p[:min(int64(len(p)), left)] // a read that is filled needs no second one to be sure
 		}
 		m, err := cp.read(p, off+n)
 		if m > 0 {
-			if _, err := cp.dst.WriteAt(p[:m], off+n); err != nil {
+			if _, err := cp.dst.ring.WriteAt(p[:m], off+n); err != nil {
 				return n, err
 			}
 			n += int64(m)
@@ -168,20 +210,20 @@ func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 // as some of them must be, and so are others that have no offsets.
 func (cp *copying) read(p []byte, off int64) (n int, err error) {
 	if cp.info.Size() > 0 && !cp.noOffsets {
-		n, err = cp.src.ReadAt(p, off)
+		n, err = cp.src.ring.ReadAt(p, off)
 		if off > 0 || n > 0 || !errors.Is(err, syscall.ESPIPE) {
 			return n, err
 		}
 		cp.noOffsets = true
 	}
-	return cp.src.Read(p)
+	return cp.src.ring.Read(p)
 }
 
 // stream is readAndWrite with many requests in flight, on the side that has O_DIRECT.
 func (cp *copying) stream(off, length int64) (n int64, err error) {
-	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.File, stream.Config{Offset: off, Length: length})
+	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.ring, stream.Config{Offset: off, Length: length})
 	defer r.Close()
-	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.File, stream.Config{Offset: off})
+	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.ring, stream.Config{Offset: off})
 	n, err = w.ReadFrom(watched{r, cp})
 	if err1 := w.Close(); err == nil {
 		err = err1

@@ -100,6 +100,7 @@ func TestCopyMetadataRefused(t *testing.T) {
 }
 
 func copyWithoutMetadata() (status int) {
+	syscall.Umask(0o077) // so that the mode is not there from the start
 	if !refuse(syscall.EPERM, unix.SYS_FCHMOD, unix.SYS_UTIMENSAT) {
 		return 0
 	}
@@ -212,4 +213,51 @@ func copyWithoutACL() int {
 	status := check(errors.As(err, &refused) && errors.Is(err, errors.ErrUnsupported), "Copy = %v", err)
 	st, err := os.Stat("dst")
 	return status | check(err == nil && st.Mode() == 0o644, "dst: %v, %v", st, err)
+}
+
+func init() { children["killed"] = copyAndDie }
+
+// copyAndDie is the child of TestCopyKilled: it kills itself when some of the file has been copied.
+func copyAndDie() int {
+	c := copyfile.Config{
+		Direct:   os.Getenv("RINGFILE_TEST_DIRECT") != "",
+		Progress: func(int64) { syscall.Kill(os.Getpid(), syscall.SIGKILL) },
+	}
+	_, err := copyfile.Copy(context.Background(), "dst", "src", c)
+	fmt.Println("it was not killed:", err)
+	return 1
+}
+
+// TestCopyKilled kills copies half-way: what is left has not the size of the source, so that everybody
+// who looks can tell, also where holes and O_DIRECT make the file long before it is full.
+func TestCopyKilled(t *testing.T) {
+	for _, shape := range []copyShape{
+		{"whole", 9<<20 + 777, [][2]int64{{0, 9<<20 + 777}}},
+		{"whole blocks", 9 << 20, [][2]int64{{0, 9 << 20}}},
+		{"hole at the end", 9 << 20, [][2]int64{{0, 1 << 20}}},
+		{"holes", 9 << 20, [][2]int64{{1 << 20, 2 << 20}, {8 << 20, 9 << 20}}},
+	} {
+		for _, direct := range []string{"", "direct"} {
+			dir := t.TempDir()
+			shape.make(t, filepath.Join(dir, "src"))
+			if shape.name == "holes" {
+				shape.make(t, filepath.Join(dir, "dst")) // it existed before
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(exe)
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "RINGFILE_TEST_CHILD=killed", "RINGFILE_TEST_DIRECT="+direct)
+			out, err := cmd.CombinedOutput()
+			if err == nil || len(out) > 0 {
+				t.Fatalf("%v: %s", err, out)
+			}
+			st, err := os.Stat(filepath.Join(dir, "dst"))
+			if err != nil || st.Size() >= shape.size {
+				t.Errorf("%s, direct %q: the killed copy has %d bytes of %d, %v", shape.name, direct, st.Size(), shape.size, err)
+			}
+		}
+	}
 }

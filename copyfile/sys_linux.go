@@ -10,12 +10,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/acl"
+	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// control makes system calls on the descriptor of f, an *os.File or a *ringfile.File, which stays open
-// meanwhile.
-func control(f syscall.Conn, do func(fd int) error) error {
+// openFile opens a file as os.OpenFile does, but does not try the runtime's poller on it, which would take a
+// third of the system calls of the copy of a small file.
+func openFile(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
+	err = sysio.RetryEINTR(func() error {
+		fd, err := unix.Open(name, flag|unix.O_CLOEXEC|unix.O_LARGEFILE, uint32(perm.Perm()))
+		if err == nil {
+			f = os.NewFile(uintptr(fd), name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return f, nil
+}
+
+// control makes system calls on the descriptor of f, which stays open meanwhile.
+func control(f *os.File, do func(fd int) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -27,19 +43,10 @@ func control(f syscall.Conn, do func(fd int) error) error {
 }
 
 // between is control for two files.
-func between(dst, src syscall.Conn, do func(dst, src int) error) error {
+func between(dst, src *os.File, do func(dst, src int) error) error {
 	return control(dst, func(dst int) error {
 		return control(src, func(src int) error { return do(dst, src) })
 	})
-}
-
-// retry makes a system call until no signal interrupts it.
-func retry(do func() error) error {
-	for {
-		if err := do(); err != syscall.EINTR {
-			return err
-		}
-	}
 }
 
 // setDirect switches O_DIRECT on for f, and reports whether it is: not where the file system does not
@@ -61,16 +68,16 @@ func setDirect(f *os.File) bool {
 }
 
 // clone makes dst share the blocks of src. See ioctl_ficlone(2).
-func clone(dst, src *ringfile.File) error {
+func clone(dst, src *os.File) error {
 	return between(dst, src, func(dst, src int) error {
-		return retry(func() error { return unix.IoctlFileClone(dst, src) })
+		return sysio.RetryEINTR(func() error { return unix.IoctlFileClone(dst, src) })
 	})
 }
 
 // copyRange copies up to length bytes at off within the kernel. See copy_file_range(2).
-func copyRange(dst, src *ringfile.File, off, length int64) (n int, err error) {
+func copyRange(dst, src *os.File, off, length int64) (n int, err error) {
 	err = between(dst, src, func(dst, src int) error {
-		return retry(func() (err error) {
+		return sysio.RetryEINTR(func() (err error) {
 			from, to := off, off
 			n, err = unix.CopyFileRange(src, &from, dst, &to, int(min(length, math.MaxInt32)), 0)
 			return err
@@ -88,7 +95,7 @@ func mayHaveHoles(info fs.FileInfo) bool {
 // nextData returns from where to where, at or behind off, there is data: an empty range at size if
 // there is none. Where the file system does not tell, all is data. It moves the file position. See
 // lseek(2).
-func nextData(f *ringfile.File, off, size int64) (from, to int64) {
+func nextData(f *os.File, off, size int64) (from, to int64) {
 	from, to = off, size // where nothing is known, reading tells
 	control(f, func(fd int) error {
 		data, err := unix.Seek(fd, off, unix.SEEK_DATA)
@@ -109,15 +116,24 @@ func nextData(f *ringfile.File, off, size int64) (from, to int64) {
 	return from, to
 }
 
+// ownerOf returns the owner and the group in info, if they are known.
+func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return int(st.Uid), int(st.Gid), true
+}
+
 // setTimes gives f the times of access and modification in info. See utimensat(2).
-func setTimes(f *ringfile.File, info fs.FileInfo) error {
+func setTimes(f *os.File, info fs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
 	}
 	times := []unix.Timespec{unix.Timespec(st.Atim), unix.Timespec(st.Mtim)}
 	err := control(f, func(fd int) error {
-		return retry(func() error { return unix.UtimesNanoAt(fd, "", times, unix.AT_EMPTY_PATH) })
+		return sysio.RetryEINTR(func() error { return unix.UtimesNanoAt(fd, "", times, unix.AT_EMPTY_PATH) })
 	})
 	if err == syscall.EINVAL || err == syscall.ENOENT { // before Linux 5.8
 		return os.Chtimes(f.Name(), time.Unix(st.Atim.Unix()), info.ModTime())
@@ -125,31 +141,10 @@ func setTimes(f *ringfile.File, info fs.FileInfo) error {
 	return wrap("chtimes", f, err)
 }
 
-func wrap(op string, f *ringfile.File, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
-}
-
-const aclAttr = "system.posix_acl_access"
-
-// getACL returns the access control list of f, nil if it has none. See fgetxattr(2) and acl(5).
-func getACL(f syscall.Conn) (a acl) {
+// getACL returns the access control list of f. See fgetxattr(2) and acl(5).
+func getACL(f *os.File) (a acl.List) {
 	control(f, func(fd int) error {
-		room := make([]byte, 512) // of 63 entries
-		n, err := unix.Fgetxattr(fd, aclAttr, room)
-		if err == syscall.ERANGE {
-			room = make([]byte, 64<<10) // no attribute is longer
-			n, err = unix.Fgetxattr(fd, aclAttr, room)
-		}
-		switch err {
-		case nil:
-			a = room[:n]
-		case syscall.ENODATA, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EPERM, syscall.EINVAL:
-		default:
-			a = unreadable
-		}
+		a = acl.Read(func(p []byte) (int, error) { return unix.Fgetxattr(fd, acl.Access, p) })
 		return nil
 	})
 	return a
@@ -157,7 +152,7 @@ func getACL(f syscall.Conn) (a acl) {
 
 // setACL gives f the access control list a, or, if that is nil, takes away what f has, and reports
 // whether there was something to do. See fsetxattr(2).
-func setACL(f *ringfile.File, a acl) (done bool, err error) {
+func setACL(f *os.File, a acl.List) (done bool, err error) {
 	switch {
 	case a == nil && getACL(f) == nil:
 		return false, nil
@@ -166,13 +161,13 @@ func setACL(f *ringfile.File, a acl) (done bool, err error) {
 	}
 	err = control(f, func(fd int) error {
 		if a != nil {
-			return retry(func() error { return unix.Fsetxattr(fd, aclAttr, a, 0) })
+			return sysio.RetryEINTR(func() error { return unix.Fsetxattr(fd, acl.Access, a, 0) })
 		}
 		// The group's bits are the mask until the list is gone.
-		if err := retry(func() error { return unix.Fchmod(fd, 0o600) }); err != nil {
+		if err := sysio.RetryEINTR(func() error { return unix.Fchmod(fd, 0o600) }); err != nil {
 			return err
 		}
-		return retry(func() error { return unix.Fremovexattr(fd, aclAttr) })
+		return sysio.RetryEINTR(func() error { return unix.Fremovexattr(fd, acl.Access) })
 	})
 	return true, wrap("setxattr", f, err)
 }

@@ -20,6 +20,9 @@ func prepareChild(how string) error {
 		return testutil.RefuseIOUring(syscall.ENOSYS)
 	case "enter EPERM":
 		return testutil.RefuseIOUring(syscall.EPERM, unix.SYS_IO_URING_ENTER)
+	case "metadata EPERM":
+		syscall.Umask(0o077) // so that no mode is right from the start
+		return testutil.RefuseIOUring(syscall.EPERM, unix.SYS_FCHMOD, unix.SYS_UTIMENSAT)
 	}
 	return fmt.Errorf("unknown preparation %q", how)
 }

@@ -8,9 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,80 +18,6 @@ import (
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/copyfile"
 )
-
-const cpUsage = `Usage: ringfile cp [flags] [--] source target
-       ringfile cp [flags] [--] source ... directory
-
-Copy files and directory trees as cp -r does: into the target if that is a
-directory, else to it. Several files are copied at a time.
-
-Permissions and times of access and modification are kept, as by cp -p; owners,
-set-user-ID bits and extended attributes are not. Symbolic links are copied as
-symbolic links; hard links become files of their own; sparse files stay sparse.
-Where the file system can, the copy shares its blocks with the source. FIFOs,
-sockets and devices are reported and not copied.
-
-An existing file is overwritten in place. Within a tree, a symbolic link in the
-way is replaced, not followed. What cannot be copied is reported, and the others
-go on; nothing is left half copied unless a message says so.
-
-Flags come before the arguments:
-
-  -j N         copy N files at a time (default %d, at most %d)
-  --direct     copy past the page cache (O_DIRECT), where a file system can
-  -r, -R       for the sake of habit: directories are copied anyway
-  -q, --quiet  print no summary and no progress
-  -h, --help   print this text
-
-The exit status is 0, or 1 if something could not be copied, 2 for a mistake on
-the command line, 130 after an interrupt, which ends the program in good order.
-`
-
-// cpFlags is the command line of cp.
-type cpFlags struct {
-	files   int
-	direct  bool
-	quiet   bool
-	sources []string
-	target  string
-}
-
-const maxCopies = 256
-
-// parseCp parses the command line of cp. The error has been reported, if it is not flag.ErrHelp.
-func parseCp(args []string, stdout, stderr io.Writer) (flags cpFlags, err error) {
-	set := flag.NewFlagSet("ringfile cp", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.IntVar(&flags.files, "j", defaultReads(), "")
-	set.BoolVar(&flags.direct, "direct", false, "")
-	set.BoolVar(&flags.quiet, "quiet", false, "")
-	set.BoolVar(&flags.quiet, "q", false, "")
-	set.Bool("r", true, "")
-	set.Bool("R", true, "")
-	err = set.Parse(splitJ(args))
-	names := set.Args()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, cpUsage, defaultReads(), maxCopies)
-		return flags, err
-	case err != nil:
-	case flags.files < 1:
-		err = fmt.Errorf("-j %d: must be at least 1", flags.files)
-	case flags.direct && !directSupported:
-		err = fmt.Errorf("--direct: %s has no O_DIRECT; it is supported on Linux only", runtime.GOOS)
-	case len(names) == 0:
-		err = errors.New("missing file operand")
-	case len(names) == 1:
-		err = fmt.Errorf("missing destination file operand after %s", quoted(names[0]))
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "ringfile cp: %v; \"ringfile cp -h\" explains the usage\n", err)
-		return flags, err
-	}
-	flags.files = min(flags.files, maxCopies)
-	flags.sources, flags.target = names[:len(names)-1], names[len(names)-1]
-	return flags, nil
-}
 
 // quoted returns name within quotes, as cp puts names into messages.
 func quoted(name string) string {
@@ -133,8 +59,8 @@ type copier struct {
 
 // madeDir is a directory that gets its mode and times when all is in it.
 type madeDir struct {
-	dst  string
-	info os.FileInfo
+	dst, src string
+	info     os.FileInfo // of src
 }
 
 // run copies everything, closes the engine and returns the exit status.
@@ -149,6 +75,9 @@ func (c *copier) run(stderr io.Writer) int {
 	interrupted := c.ctx.Err() != nil
 	if !interrupted {
 		c.finishDirs()
+	}
+	if err := c.console.flush(); err != nil {
+		c.fail("write error: %s", describe(err))
 	}
 	c.console.hide()
 	if !c.flags.quiet {
@@ -170,17 +99,51 @@ func (c *copier) fail(format string, args ...any) {
 	c.console.message("ringfile cp: "+format, args...)
 }
 
+// begin reports, if that is wanted, that something is about to be copied.
+func (c *copier) begin(src, dst string) {
+	if c.flags.verbose {
+		c.console.line(fmt.Appendf(nil, "%s -> %s\n", quoted(src), quoted(dst)))
+	}
+}
+
+// refused reports what of a copy, which stays, could not be made as it is in the source, in the words of cp.
+func (c *copier) refused(dst string, err error) {
+	if err == nil {
+		return
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			c.refused(dst, err)
+		}
+		return
+	}
+	text := "preserving permissions for "
+	var path *os.PathError
+	if errors.As(err, &path) {
+		switch path.Op {
+		case "chown", "lchown":
+			text = "failed to preserve ownership for "
+		case "chtimes":
+			text = "preserving times for "
+		}
+	}
+	c.fail(text+"%s: %s", quoted(dst), describe(err))
+}
+
 // arguments copies what is named on the command line.
 func (c *copier) arguments() {
 	target := c.flags.target
 	st, err := os.Stat(target)
-	into := err == nil && st.IsDir()
-	if !into && len(c.flags.sources) > 1 {
-		if err == nil {
-			c.fail("target %s: Not a directory", quoted(target))
-		} else {
-			c.fail("target %s: %s", quoted(target), describe(err))
+	into := err == nil && st.IsDir() && !c.flags.exactly
+	if !into && (len(c.flags.sources) > 1 || c.flags.into != "") {
+		text := "target "
+		if c.flags.into != "" {
+			text = "target directory "
 		}
+		if err == nil {
+			err = syscall.ENOTDIR
+		}
+		c.fail(text+"%s: %s", quoted(target), describe(err))
 		return
 	}
 	seen := make(map[string]bool) // what has been copied into the target
@@ -250,35 +213,46 @@ func (c *copier) entry(src, dst string, info os.FileInfo, nested, fresh bool) {
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		c.tree(src, dst, info, nested)
-	case mode&os.ModeSymlink != 0:
-		c.link(src, dst)
 	case mode.IsRegular():
 		c.group.Go(func() error {
 			c.file(src, dst, nested && !fresh)
 			return nil // it has been reported
 		})
+	case mode&os.ModeSymlink != 0:
+		c.replace(src, dst, "symbolic link", func() error {
+			text, err := os.Readlink(src)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(text, dst)
+		})
+	case !nested && !c.flags.recursive:
+		c.fail("%s is a %s: -r makes another one; use cp or cat to read it", quoted(src), special(mode))
 	default:
-		c.fail("%s is %s: not copied", quoted(src), special(mode))
+		c.replace(src, dst, special(mode), func() error { return makeSpecial(src, dst) })
 	}
 }
 
-// special says in words what a file is that is not copied.
+// special says in words what a file is that has no contents.
 func special(mode os.FileMode) string {
 	switch {
 	case mode&os.ModeNamedPipe != 0:
-		return "a FIFO"
+		return "FIFO"
 	case mode&os.ModeSocket != 0:
-		return "a socket"
+		return "socket"
 	case mode&os.ModeDevice != 0:
-		return "a device"
+		return "device"
 	}
-	return "not a file, directory or symbolic link"
+	return "special file"
 }
 
 // tree copies a directory and what is in it.
 func (c *copier) tree(src, dst string, info os.FileInfo, nested bool) {
 	err := os.Mkdir(dst, 0o700)
 	fresh := err == nil
+	if fresh {
+		c.begin(src, dst)
+	}
 	if errors.Is(err, os.ErrExist) {
 		stat := os.Stat
 		if nested {
@@ -297,7 +271,7 @@ func (c *copier) tree(src, dst string, info os.FileInfo, nested bool) {
 		c.fail("cannot create directory %s: %s", quoted(dst), describe(err))
 		return
 	}
-	c.dirs = append(c.dirs, madeDir{dst, info})
+	c.dirs = append(c.dirs, madeDir{dst, src, info})
 	entries, err := os.ReadDir(src)
 	if err != nil {
 		c.fail("cannot access %s: %s", quoted(src), describe(err))
@@ -326,17 +300,19 @@ func (t typeOnly) Mode() os.FileMode  { return t.Type() }
 func (t typeOnly) ModTime() time.Time { return time.Time{} }
 func (t typeOnly) Sys() any           { return nil }
 
-// link copies a symbolic link, as it is.
-func (c *copier) link(src, dst string) {
-	text, err := os.Readlink(src)
+// replace copies something other than a file or directory by create, which makes it at dst, and removes
+// what is there.
+func (c *copier) replace(src, dst, kind string, create func() error) {
+	c.begin(src, dst)
+	info, err := os.Lstat(src)
 	if err != nil {
-		c.fail("cannot read symbolic link %s: %s", quoted(src), describe(err))
+		c.fail("cannot stat %s: %s", quoted(src), describe(err))
 		return
 	}
-	err = os.Symlink(text, dst)
+	err = create()
 	if errors.Is(err, os.ErrExist) {
 		st, err1 := os.Lstat(dst)
-		if err1 == nil && (sameFile(st, os.Lstat, src) || sameFile(st, os.Stat, src)) {
+		if err1 == nil && (os.SameFile(st, info) || sameFile(st, os.Stat, src)) {
 			c.fail("%s and %s are the same file", quoted(src), quoted(dst))
 			return
 		}
@@ -345,16 +321,14 @@ func (c *copier) link(src, dst string) {
 			return
 		}
 		if err = os.Remove(dst); err == nil {
-			err = os.Symlink(text, dst)
+			err = create()
 		}
 	}
 	if err != nil {
-		c.fail("cannot create symbolic link %s: %s", quoted(dst), describe(err))
+		c.fail("cannot create %s %s: %s", kind, quoted(dst), describe(err))
 		return
 	}
-	if err := keepLinkTimes(src, dst); err != nil {
-		c.fail("preserving times for %s: %s", quoted(dst), describe(err))
-	}
+	c.refused(dst, keep(dst, src, info, c.flags.owner))
 }
 
 // sameFile reports whether st is the file named, as stat sees it.
@@ -376,11 +350,22 @@ func (c *copier) file(src, dst string, unlink bool) {
 			}
 		}
 	}
-	_, err := copyfile.Copy(c.ctx, dst, src, copyfile.Config{
-		Direct:   c.flags.direct,
-		Progress: func(n int64) { c.bar.bytes.Add(n) },
-		Engine:   c.engine,
-	})
+	c.begin(src, dst)
+	once := func() error {
+		_, err := copyfile.Copy(c.ctx, dst, src, copyfile.Config{
+			Direct:   c.flags.direct,
+			Owner:    c.flags.owner,
+			Progress: func(n int64) { c.bar.bytes.Add(n) },
+			Engine:   c.engine,
+		})
+		return err
+	}
+	err := once()
+	var path *os.PathError
+	if c.flags.force && errors.As(err, &path) && path.Path == dst && path.Op == "open" &&
+		(errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ETXTBSY)) && os.Remove(dst) == nil {
+		err = once()
+	}
 	var refused *copyfile.MetadataError
 	if err == nil || errors.As(err, &refused) {
 		c.bar.files.Add(1) // the data is there
@@ -388,7 +373,7 @@ func (c *copier) file(src, dst string, unlink bool) {
 	switch {
 	case err == nil:
 	case refused != nil:
-		c.fail("preserving permissions and times for %s: %s", quoted(dst), describe(err))
+		c.refused(dst, refused.Err)
 	case c.ctx.Err() == nil:
 		c.fail("%s", explain(err, src, dst))
 	case errors.Is(err, copyfile.ErrIncomplete):
@@ -406,6 +391,8 @@ func explain(err error, src, dst string) string {
 		return quoted(src) + " and " + quoted(dst) + " are the same file"
 	case st != nil && st.IsDir():
 		return "cannot overwrite directory " + quoted(dst) + " with non-directory " + quoted(src)
+	case st != nil && !st.Mode().IsRegular():
+		return quoted(dst) + " is a " + special(st.Mode()) + ": nothing is written there; use cp or cat for that"
 	case !errors.As(err, &path):
 	case path.Path == src && path.Op == "open":
 		text = "cannot open " + quoted(src) + " for reading"
@@ -432,13 +419,7 @@ func (c *copier) finishDirs() {
 			continue
 		}
 		done[d.dst] = true
-		err := os.Chmod(d.dst, d.info.Mode().Perm()|d.info.Mode()&os.ModeSticky)
-		if err == nil {
-			err = os.Chtimes(d.dst, accessTime(d.info), d.info.ModTime())
-		}
-		if err != nil {
-			c.fail("preserving permissions and times for %s: %s", quoted(d.dst), describe(err))
-		}
+		c.refused(d.dst, keep(d.dst, d.src, d.info, c.flags.owner))
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,7 +51,7 @@ func TestCpMatchesDiff(t *testing.T) {
 	}
 }
 
-// TestCpOddFiles has what is not copied, and links in the way.
+// TestCpOddFiles has FIFOs, sockets, and links in the way.
 func TestCpOddFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
 	must := func(err error) {
@@ -73,27 +75,39 @@ func TestCpOddFiles(t *testing.T) {
 	must(os.Symlink("file", "tree/link"))
 	must(os.WriteFile("to/tree/link", []byte("a file"), 0o644))
 
-	got := runHere(t, "", "cp", "-q", "-j1", "tree", "/dev/null", "to")
+	must(unix.Mkfifo("to/tree/hard", 0o644))
+	got := runHere(t, "", "cp", "-q", "-j1", "tree", "to")
 	want := "ringfile cp: cannot overwrite non-directory 'to/tree/dir' with directory 'tree/dir'\n" +
-		"ringfile cp: 'tree/pipe' is a FIFO: not copied\n" +
-		"ringfile cp: 'tree/socket' is a socket: not copied\n" +
-		"ringfile cp: '/dev/null' is a device: not copied\n"
+		"ringfile cp: 'to/tree/hard' is a FIFO: nothing is written there; use cp or cat for that\n"
 	if got.stderr != want || got.status != exitFailed {
 		t.Errorf("got %+v, want %q", got, want)
 	}
-	for name, want := range map[string]string{"precious": "precious", "to/tree/file": "file", "to/tree/hard": "file", "to/tree/link": "file"} {
+	for name, want := range map[string]string{"precious": "precious", "to/tree/file": "file", "to/tree/link": "file"} {
 		if got, err := os.ReadFile(name); string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	for name, want := range map[string]fs.FileMode{"to/tree/file": 0, "to/tree/link": fs.ModeSymlink, "to/tree/dir": fs.ModeSymlink} {
+	for name, want := range map[string]fs.FileMode{"to/tree/file": 0, "to/tree/link": fs.ModeSymlink, "to/tree/dir": fs.ModeSymlink,
+		"to/tree/pipe": fs.ModeNamedPipe, "to/tree/socket": fs.ModeSocket} {
 		if st, err := os.Lstat(name); err != nil || st.Mode().Type() != want {
 			t.Errorf("%s: %v, %v", name, st, err)
 		}
 	}
+	if got := runHere(t, "", "cp", "-q", "tree/file", "tree/hard", "elsewhere"); got != (result{}) {
+		t.Errorf("got %+v", got)
+	}
 	var st unix.Stat_t
-	if err := unix.Lstat("to/tree/hard", &st); err != nil || st.Nlink != 1 {
-		t.Errorf("to/tree/hard has %d links, %v", st.Nlink, err)
+	if err := unix.Lstat("elsewhere/hard", &st); err != nil || st.Nlink != 1 {
+		t.Errorf("elsewhere/hard has %d links, %v", st.Nlink, err)
+	}
+
+	// Whoever names a FIFO without -r has cp read it.
+	got = runHere(t, "", "cp", "-q", "tree/pipe", "new")
+	if want := "ringfile cp: 'tree/pipe' is a FIFO: -r makes another one; use cp or cat to read it\n"; got.stderr != want || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	if got := runHere(t, "", "cp", "-rq", "tree/pipe", "pipe"); got != (result{}) {
+		t.Errorf("got %+v", got)
 	}
 
 	// A symbolic link that is named is copied as such, and not onto what it leads to.
@@ -198,11 +212,81 @@ func TestCpLinkStays(t *testing.T) {
 	}
 }
 
-// TestCpSignal interrupts a program in the middle of large files: it ends by itself, and each file
-// that is there is complete.
+// TestCpForce has an existing file that may not be written, but removed.
+func TestCpForce(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ringfile-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, f := range []string{"new", "old"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte(f), 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Chmod(dir, 0o777)
+	for _, c := range []struct {
+		flag, stderr, want string
+		status             int
+	}{
+		{"-q", "ringfile cp: cannot create regular file 'old': Permission denied\n", "old", exitFailed},
+		{"-qf", "", "new", 0},
+	} {
+		cmd := child(t, "", "cp", c.flag, "new", "old")
+		cmd.Dir = dir
+		asNobody(t, cmd)
+		if got := runChild(t, cmd); got.stderr != c.stderr || got.status != c.status {
+			t.Errorf("%s: got %+v", c.flag, got)
+		}
+		if data, err := os.ReadFile(filepath.Join(dir, "old")); string(data) != c.want {
+			t.Errorf("%s: %q, %v", c.flag, data, err)
+		}
+	}
+}
+
+// TestCpFull has names that cannot be printed: that is an error, as with cp.
+func TestCpFull(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	src := testutil.PatternFile(t, 100)
+	var stderr strings.Builder
+	cmd := child(t, "", "cp", "-qv", src, src+".copy")
+	cmd.Stdout, cmd.Stderr = full, &stderr
+	cmd.Run()
+	if want := "ringfile cp: write error: No space left on device\n"; stderr.String() != want || cmd.ProcessState.ExitCode() != exitFailed {
+		t.Errorf("%v, %q, want %q", cmd.ProcessState, stderr.String(), want)
+	}
+}
+
+// TestCpRefused has modes and times be refused, as on file systems that have none: the copies stay, and
+// what is not as it was is reported in the words of cp -p.
+func TestCpRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "src"), []byte("contents"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(filepath.Join(dir, "src"), 0o667)
+	cmd := child(t, "metadata EPERM", "cp", "-q", "src", "dst")
+	cmd.Dir = dir
+	got := runChild(t, cmd)
+	want := "ringfile cp: preserving permissions for 'dst': Operation not permitted\n" +
+		"ringfile cp: preserving times for 'dst': Operation not permitted\n"
+	if got.stderr != want || got.status != exitFailed {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "dst")); string(data) != "contents" {
+		t.Errorf("dst: %q, %v", data, err)
+	}
+}
+
+// TestCpSignal ends a program in the middle of large files: it ends by itself, says so, and each file
+// that is there is complete. A signal that the program was told to ignore, as by nohup, is ignored.
 func TestCpSignal(t *testing.T) {
 	dir := t.TempDir()
-	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
+	src := filepath.Join(dir, "src")
 	os.Mkdir(src, 0o755)
 	const size = 24 << 20
 	data := randomBytes(size)
@@ -211,38 +295,59 @@ func TestCpSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := child(t, "", "cp", "-j2", src, dst)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for { // until it works
-		if _, err := os.Stat(filepath.Join(dst, "a")); err == nil || cmd.ProcessState != nil {
-			break
-		}
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	switch status := cmd.ProcessState.ExitCode(); status {
-	case 0:
-		t.Log("it was done before the signal")
-	case exitInterrupted:
-		if !strings.HasPrefix(stderr.String(), "ringfile cp: interrupted: ") {
-			t.Errorf("stderr: %q", stderr.String())
-		}
-	default:
-		t.Errorf("status %d, %q", status, stderr.String())
-	}
-	entries, err := os.ReadDir(dst)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if got, err := os.ReadFile(filepath.Join(dst, e.Name())); err != nil || string(got) != string(data) {
-			t.Errorf("%s: %d bytes of %d, %v", e.Name(), len(got), size, err)
-		}
+	for _, c := range []struct {
+		name    string
+		signal  syscall.Signal
+		flag    string
+		ignored bool
+		want    int
+	}{
+		{"interrupt", syscall.SIGINT, "-r", false, 130},
+		{"terminate", syscall.SIGTERM, "--direct", false, 143},
+		{"hang up", syscall.SIGHUP, "--direct", false, 129},
+		{"nohup", syscall.SIGHUP, "-r", true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dst := filepath.Join(t.TempDir(), "dst")
+			cmd := child(t, "", "cp", "-j2", c.flag, src, dst)
+			if c.ignored {
+				cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`}, cmd.Args...)
+				cmd.Path = "/bin/sh"
+			}
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for range 10_000 { // until it works
+				if _, err := os.Stat(filepath.Join(dst, "a")); err == nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if err := cmd.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Wait()
+			switch status := cmd.ProcessState.ExitCode(); status {
+			case 0:
+				t.Log("it was done before the signal, or ignored it")
+			case c.want:
+				if !strings.HasPrefix(stderr.String(), "ringfile cp: interrupted: ") {
+					t.Errorf("stderr: %q", stderr.String())
+				}
+			default:
+				t.Errorf("%v, %q", cmd.ProcessState, stderr.String())
+			}
+			entries, err := os.ReadDir(dst)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if got, err := os.ReadFile(filepath.Join(dst, e.Name())); err != nil || string(got) != string(data) {
+					t.Errorf("%s: %d bytes of %d, %v", e.Name(), len(got), size, err)
+				}
+			}
+		})
 	}
 }

@@ -13,13 +13,15 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"syscall"
 )
 
 // The exit statuses, beside 0.
 const (
 	exitFailed      = 1   // something could not be read, or io_uring is not usable
 	exitUsage       = 2   // the command line makes no sense
-	exitInterrupted = 130 // 128 + SIGINT, as shells report it
+	exitInterrupted = 130 // 128 + SIGINT, as shells report it; for other signals see main
 )
 
 const usage = `Usage: ringfile <command> [flags] [arguments]
@@ -37,10 +39,39 @@ files are read; auto, the default, uses io_uring where it works.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	// The first interrupt ends the work in good order, the second one the program.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	// Those that the program was told to ignore, as by nohup, must not come by this.
+	ending := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}, signal.Ignored)
+	if len(ending) > 0 { // none would mean all signals
+		signal.Notify(signals, ending...)
+	}
+	go func() {
+		s := <-signals
+		signal.Stop(signals) // the first one ends the work in good order, the second one the program
+		cancel(signalError{s})
+	}()
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if by, ok := context.Cause(ctx).(signalError); ok && status == exitInterrupted {
+		status = by.status()
+	}
+	os.Exit(status)
+}
+
+// signalError is the cause of the context of a program that a signal ends.
+type signalError struct{ os.Signal }
+
+func (e signalError) Error() string { return "ended by signal: " + e.String() }
+
+// status returns the exit status that shells report for a program that the signal has ended.
+func (e signalError) status() int {
+	switch e.Signal {
+	case syscall.SIGTERM:
+		return 128 + 15
+	case syscall.SIGHUP:
+		return 128 + 1
+	}
+	return exitInterrupted
 }
 
 // run carries out the command line args, without the program's name, and returns the exit status.
