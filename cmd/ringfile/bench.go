@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile"
@@ -46,7 +44,8 @@ directory of the file system in question, and removes them.
                     op=randread/mode=direct/size=4k/goroutines=32
   --goroutines LIST other numbers of goroutines, as in 1,16,64
 
-An interrupt ends the run; what was measured until then is reported.
+An interrupt (or SIGTERM or SIGHUP) ends the run; what was measured until then
+is reported.
 `
 
 // benchFlags is the command line of bench.
@@ -198,9 +197,6 @@ func runBench(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		fmt.Fprintf(stderr, "ringfile bench: %v; \"ringfile bench -h\" explains the flags\n", err)
 		return exitUsage
 	}
-	// Whatever ends the run, what it has made is removed.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
 	b := &bencher{flags: f, screen: newScreen(stdout, stderr)}
 	err = b.run(ctx)
 	b.screen.hide()

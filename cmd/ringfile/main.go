@@ -19,7 +19,7 @@ import (
 const (
 	exitFailed      = 1   // something could not be read, or io_uring is not usable
 	exitUsage       = 2   // the command line makes no sense
-	exitInterrupted = 130 // 128 + SIGINT, as shells report it
+	exitInterrupted = 130 // SIGINT, SIGTERM or SIGHUP; 128 + SIGINT, as shells report it
 )
 
 const usage = `Usage: ringfile <command> [flags] [arguments]
@@ -37,15 +37,39 @@ files are read; auto, the default, uses io_uring where it works.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	// The first interrupt ends the work in good order, the second one the program.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	ctx := context.Background()
+	if signals := endSignals(); len(signals) > 0 { // none would mean all
+		var stop func()
+		ctx, stop = signal.NotifyContext(ctx, signals...)
+		// The first signal ends the work in good order, the second one the program.
+		context.AfterFunc(ctx, stop)
+	}
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	// Some file systems report what could not be written no sooner than here.
+	if err := os.Stdout.Close(); err != nil && status == 0 {
+		status = writeFailed(os.Stderr, err)
+	}
+	os.Exit(status)
 }
 
 // run carries out the command line args, without the program's name, and returns the exit status.
-// It ends early when ctx is done, which stands for an interrupt.
+// It ends early when ctx is done, which stands for a signal to end.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	out := &output{Writer: stdout}
+	status := command(ctx, args, stdin, out, stderr)
+	if status == 0 && out.err != nil {
+		return writeFailed(stderr, out.err)
+	}
+	return status
+}
+
+func writeFailed(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "ringfile: write error: %s\n", describe(err))
+	return exitFailed
+}
+
+// command is run without its care for the output.
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		io.WriteString(stderr, usage)
 		return exitUsage
@@ -77,7 +101,7 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		io.WriteString(stdout, usage)
 		return 0
 	case args[0] == "sum" || args[0] == "cp" || args[0] == "probe" || args[0] == "bench":
-		return run(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
+		return command(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
 	case args[0] == "version" || args[0] == "help":
 		io.WriteString(stdout, usage)
 		return 0

@@ -9,6 +9,9 @@ import (
 
 // terminal returns the descriptor of w if it is a terminal that obeys control sequences.
 func terminal(w io.Writer) (fd int, ok bool) {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {
 		return -1, false
