@@ -23,7 +23,8 @@ const benchUsage = `Usage: ringfile bench [flags]
 
 Measures os.File and ringfile, in turn and on the same files, and says where
 which of them is faster on this machine. It writes temporary files to a
-directory of the file system in question, and removes them.
+directory of the file system in question, and removes them. It looks at what else
+the machine does meanwhile, and warns where that was much.
 
   --quick           a few cells, in under a minute (the default)
   --full            the whole matrix, with a report
@@ -264,6 +265,9 @@ func (b *bencher) run(ctx context.Context) error {
 	b.report.Took, b.report.Interrupted = time.Since(b.start), ctx.Err() != nil
 	if len(b.report.Results) > 0 {
 		b.screen.print("\n" + summary(&b.report))
+	}
+	for _, warning := range b.report.Warnings() {
+		b.screen.print(warning + "\n")
 	}
 	if f.out != "" && len(b.report.Results)+len(b.report.Fio) > 0 {
 		if err1 := writeReport(f.out, &b.report); err1 != nil {

@@ -97,7 +97,7 @@ func TestBench(t *testing.T) {
 		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
 	}
 	for _, want := range []string{"random read 4 KiB, in page cache", "append 4 KiB + fdatasync",
-		"os.File", "slower than os.File: ", "faster than os.File: ", "report.html"} {
+		"os.File", "slower than os.File: ", "faster than os.File: ", "With 2 repetitions these are impressions only", "report.html"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("stdout does not contain %q:\n%s", want, got.stdout)
 		}
@@ -121,10 +121,25 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s: got %+v", res.Name, res)
 		}
 	}
+	if runtime.GOOS == "linux" && !strings.Contains(string(text), `"other_processors": `) {
+		t.Error("what else the machine did is not in the report")
+	}
 	for _, name := range []string{"results.csv", "report.html", r.Volumes[0].Name + "-ratio.svg"} {
 		if fi, err := os.Stat(filepath.Join(out, name)); err != nil || fi.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestBenchDisturbed prints what else the machine did, below the cell.
+func TestBenchDisturbed(t *testing.T) {
+	var out strings.Builder
+	rows := table{screen: newScreen(&out, io.Discard)}
+	side := bench.Side{Samples: make([]bench.Sample, 1)}
+	rows.add(&bench.Result{OS: side, Ring: side, Doubts: []string{"a doubt"}, Disturbance: "something else"})
+	rows.addFio(&bench.FioResult{Sides: []bench.Side{side}, Disturbance: "something else"})
+	if n := strings.Count(out.String(), "            ? something else\n"); n != 2 || !strings.Contains(out.String(), "  ? a doubt\n") {
+		t.Errorf("got %q", out.String())
 	}
 }
 
