@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,6 +132,13 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func TestBenchSummaryOfOne(t *testing.T) {
+	got := summary(&bench.Report{Results: []bench.Result{{Verdict: bench.Faster, Ratio: 2}}})
+	if !strings.HasPrefix(got, "slower than os.File: 0 of 1 cell\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestBenchDisturbed prints what else the machine did, below the cell.
 func TestBenchDisturbed(t *testing.T) {
 	var out strings.Builder
@@ -182,11 +190,17 @@ func TestBenchSaysWhatIsMissing(t *testing.T) {
 	})
 }
 
-// An interrupt ends the run; what it has made is gone and what it has measured is reported.
+// A signal ends the run; what it has made is gone and what it has measured is reported.
 func TestBenchInterrupted(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no interrupts on this system")
 	}
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) { testBenchInterrupted(t, signal) })
+	}
+}
+
+func testBenchInterrupted(t *testing.T, signal os.Signal) {
 	dir, out := t.TempDir(), t.TempDir()
 	cmd := child(t, "", "bench", "--dir", dir, "--out", out, "--size", "8M", "--reps", "1", "--piece-time", "20ms",
 		"--goroutines", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19", "--cells", "mode=cached")
@@ -206,7 +220,7 @@ func TestBenchInterrupted(t *testing.T) {
 			t.Fatalf("%v after %q", err, seen.String())
 		}
 	}
-	cmd.Process.Signal(os.Interrupt)
+	cmd.Process.Signal(signal)
 	io.Copy(&seen, stdout)
 	cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {

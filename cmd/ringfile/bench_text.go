@@ -145,7 +145,7 @@ func summary(r *bench.Report) string {
 	slower, equal, faster, failed, doubted, skipped := r.Summary()
 	var b strings.Builder
 	list := func(title string, of []*bench.Result, withRatios bool) {
-		fmt.Fprintf(&b, "%s: %d of %d cells\n", title, len(of), len(slower)+len(equal)+len(faster))
+		fmt.Fprintf(&b, "%s: %d of %s\n", title, len(of), bench.Plural(len(slower)+len(equal)+len(faster), "cell"))
 		for _, line := range grouped(of, withRatios, len(r.Volumes) > 1) {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"time"
 )
 
 // The exit statuses, beside 0.
@@ -80,7 +81,7 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case "cp":
 		return runCp(ctx, rest, stdout, stderr)
 	case "probe":
-		return runProbe(rest, stdout, stderr)
+		return interruptible(ctx, func() int { return runProbe(rest, stdout, stderr) })
 	case "bench":
 		return runBench(ctx, rest, stdin, stdout, stderr)
 	case "version", "-version", "--version":
@@ -91,6 +92,24 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	default:
 		fmt.Fprintf(stderr, "ringfile: unknown command %s; \"ringfile help\" lists them\n", quote(command))
 		return exitUsage
+	}
+}
+
+// interruptible carries out a command that does not know ctx. It is short, so it may come to its end
+// and remove its temporary file, unless it hangs with the disk that it looks at.
+func interruptible(ctx context.Context, command func() int) int {
+	done := make(chan int, 1)
+	go func() { done <- command() }()
+	select {
+	case status := <-done:
+		return status
+	case <-ctx.Done():
+	}
+	select {
+	case status := <-done:
+		return status
+	case <-time.After(patience):
+		return exitInterrupted
 	}
 }
 
