@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile"
@@ -25,7 +23,8 @@ const benchUsage = `Usage: ringfile bench [flags]
 
 Measures os.File and ringfile, in turn and on the same files, and says where
 which of them is faster on this machine. It writes temporary files to a
-directory of the file system in question, and removes them.
+directory of the file system in question, and removes them. It looks at what else
+the machine does meanwhile, and warns where that was much.
 
   --quick           a few cells, in under a minute (the default)
   --full            the whole matrix, with a report
@@ -46,7 +45,8 @@ directory of the file system in question, and removes them.
                     op=randread/mode=direct/size=4k/goroutines=32
   --goroutines LIST other numbers of goroutines, as in 1,16,64
 
-An interrupt ends the run; what was measured until then is reported.
+An interrupt (or SIGTERM or SIGHUP) ends the run; what was measured until then
+is reported.
 `
 
 // benchFlags is the command line of bench.
@@ -198,9 +198,6 @@ func runBench(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		fmt.Fprintf(stderr, "ringfile bench: %v; \"ringfile bench -h\" explains the flags\n", err)
 		return exitUsage
 	}
-	// Whatever ends the run, what it has made is removed.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
 	b := &bencher{flags: f, screen: newScreen(stdout, stderr)}
 	err = b.run(ctx)
 	b.screen.hide()
@@ -268,6 +265,9 @@ func (b *bencher) run(ctx context.Context) error {
 	b.report.Took, b.report.Interrupted = time.Since(b.start), ctx.Err() != nil
 	if len(b.report.Results) > 0 {
 		b.screen.print("\n" + summary(&b.report))
+	}
+	for _, warning := range b.report.Warnings() {
+		b.screen.print(warning + "\n")
 	}
 	if f.out != "" && len(b.report.Results)+len(b.report.Fio) > 0 {
 		if err1 := writeReport(f.out, &b.report); err1 != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,7 +98,7 @@ func TestBench(t *testing.T) {
 		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
 	}
 	for _, want := range []string{"random read 4 KiB, in page cache", "append 4 KiB + fdatasync",
-		"os.File", "slower than os.File: ", "faster than os.File: ", "report.html"} {
+		"os.File", "slower than os.File: ", "faster than os.File: ", "With 2 repetitions these are impressions only", "report.html"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("stdout does not contain %q:\n%s", want, got.stdout)
 		}
@@ -121,10 +122,32 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s: got %+v", res.Name, res)
 		}
 	}
+	if runtime.GOOS == "linux" && !strings.Contains(string(text), `"other_processors": `) {
+		t.Error("what else the machine did is not in the report")
+	}
 	for _, name := range []string{"results.csv", "report.html", r.Volumes[0].Name + "-ratio.svg"} {
 		if fi, err := os.Stat(filepath.Join(out, name)); err != nil || fi.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestBenchSummaryOfOne(t *testing.T) {
+	got := summary(&bench.Report{Results: []bench.Result{{Verdict: bench.Faster, Ratio: 2}}})
+	if !strings.HasPrefix(got, "slower than os.File: 0 of 1 cell\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestBenchDisturbed prints what else the machine did, below the cell.
+func TestBenchDisturbed(t *testing.T) {
+	var out strings.Builder
+	rows := table{screen: newScreen(&out, io.Discard)}
+	side := bench.Side{Samples: make([]bench.Sample, 1)}
+	rows.add(&bench.Result{OS: side, Ring: side, Doubts: []string{"a doubt"}, Disturbance: "something else"})
+	rows.addFio(&bench.FioResult{Sides: []bench.Side{side}, Disturbance: "something else"})
+	if n := strings.Count(out.String(), "            ? something else\n"); n != 2 || !strings.Contains(out.String(), "  ? a doubt\n") {
+		t.Errorf("got %q", out.String())
 	}
 }
 
@@ -167,11 +190,17 @@ func TestBenchSaysWhatIsMissing(t *testing.T) {
 	})
 }
 
-// An interrupt ends the run; what it has made is gone and what it has measured is reported.
+// A signal ends the run; what it has made is gone and what it has measured is reported.
 func TestBenchInterrupted(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no interrupts on this system")
 	}
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) { testBenchInterrupted(t, signal) })
+	}
+}
+
+func testBenchInterrupted(t *testing.T, signal os.Signal) {
 	dir, out := t.TempDir(), t.TempDir()
 	cmd := child(t, "", "bench", "--dir", dir, "--out", out, "--size", "8M", "--reps", "1", "--piece-time", "20ms",
 		"--goroutines", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19", "--cells", "mode=cached")
@@ -191,11 +220,11 @@ func TestBenchInterrupted(t *testing.T) {
 			t.Fatalf("%v after %q", err, seen.String())
 		}
 	}
-	cmd.Process.Signal(os.Interrupt)
+	cmd.Process.Signal(signal)
 	io.Copy(&seen, stdout)
 	cmd.Wait()
-	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
-		t.Errorf("status: got %d, want %d", got, exitInterrupted)
+	if got, want := cmd.ProcessState.ExitCode(), (signalError{signal}).status(); got != want {
+		t.Errorf("status: got %d, want %d", got, want)
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)

@@ -110,8 +110,15 @@ func (t *table) add(r *bench.Result) {
 	}
 	t.row(count, &r.OS, r.Cell.Block, "")
 	t.row("", &r.Ring, r.Cell.Block, ratio)
-	for _, d := range r.Doubts {
-		t.screen.print(fmt.Sprintf("%10s  ? %s\n", "", d))
+	t.doubts(r.Doubts...)
+	t.doubts(r.Disturbance)
+}
+
+func (t *table) doubts(list ...string) {
+	for _, d := range list {
+		if d != "" {
+			t.screen.print(fmt.Sprintf("%10s  ? %s\n", "", d))
+		}
 	}
 }
 
@@ -130,6 +137,7 @@ func (t *table) addFio(r *bench.FioResult) {
 		t.row(count, s, r.Block, ratio)
 		count = ""
 	}
+	t.doubts(r.Disturbance)
 }
 
 // summary says in words what came out, what is slower first.
@@ -137,7 +145,7 @@ func summary(r *bench.Report) string {
 	slower, equal, faster, failed, doubted, skipped := r.Summary()
 	var b strings.Builder
 	list := func(title string, of []*bench.Result, withRatios bool) {
-		fmt.Fprintf(&b, "%s: %d of %d cells\n", title, len(of), len(slower)+len(equal)+len(faster))
+		fmt.Fprintf(&b, "%s: %d of %s\n", title, len(of), bench.Plural(len(slower)+len(equal)+len(faster), "cell"))
 		for _, line := range grouped(of, withRatios, len(r.Volumes) > 1) {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
@@ -154,9 +162,6 @@ func summary(r *bench.Report) string {
 	}
 	if skipped > 0 {
 		fmt.Fprintf(&b, "skipped: %s\n", plural(int64(skipped), "cell"))
-	}
-	if r.Reps < 3 {
-		b.WriteString("With fewer than three repetitions these are impressions only.\n")
 	}
 	if len(doubted) > 0 {
 		fmt.Fprintf(&b, "in doubt, as the counters do not show the expected routes: %s\n", plural(int64(len(doubted)), "cell"))

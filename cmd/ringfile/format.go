@@ -13,33 +13,49 @@ import (
 	"unicode/utf8"
 )
 
-// appendLine appends the line that sha256sum prints: the sum, two spaces and the name. A name that
-// would break the line is escaped, and the line then starts with a backslash, which is how
-// sha256sum -c recognizes it.
-func appendLine(line []byte, sum [32]byte, name string) []byte {
-	escape := strings.ContainsAny(name, "\\\n\r")
-	if escape {
+// lineForm is how lines with sums look.
+type lineForm struct {
+	tag    bool // as those of BSD
+	binary bool // with an asterisk, if not tag
+	zero   bool // they end with NUL, so that no name needs to be escaped
+}
+
+// append appends the line that sha256sum prints. A name that would break the line is escaped, and
+// the line then starts with a backslash, which is how sha256sum -c recognizes it.
+func (f lineForm) append(line []byte, sum [32]byte, name string) []byte {
+	put, end := appendName, byte('\n')
+	if f.zero {
+		put, end = func(line []byte, name string) []byte { return append(line, name...) }, 0
+	} else if mustEscape(name) {
 		line = append(line, '\\')
 	}
-	line = hex.AppendEncode(line, sum[:])
-	line = append(line, "  "...)
-	if !escape {
-		line = append(line, name...)
-		return append(line, '\n')
+	switch {
+	case f.tag:
+		line = append(put(append(line, "SHA256 ("...), name), ") = "...)
+		line = hex.AppendEncode(line, sum[:])
+	case f.binary:
+		line = put(append(hex.AppendEncode(line, sum[:]), " *"...), name)
+	default:
+		line = put(append(hex.AppendEncode(line, sum[:]), "  "...), name)
 	}
+	return append(line, end)
+}
+
+// escapes are the characters of names that are written as a backslash and a letter.
+const escapes, escapeLetters = "\\\n\r", `\nr`
+
+func mustEscape(name string) bool { return strings.ContainsAny(name, escapes) }
+
+// appendName appends name, escaped where that is necessary.
+func appendName(line []byte, name string) []byte {
 	for i := range len(name) {
-		switch c := name[i]; c {
-		case '\\':
-			line = append(line, `\\`...)
-		case '\n':
-			line = append(line, `\n`...)
-		case '\r':
-			line = append(line, `\r`...)
-		default:
-			line = append(line, c)
+		if k := strings.IndexByte(escapes, name[i]); k >= 0 {
+			line = append(line, '\\', escapeLetters[k])
+		} else {
+			line = append(line, name[i])
 		}
 	}
-	return append(line, '\n')
+	return line
 }
 
 // quote returns name as the GNU tools put it into messages: as it is if a shell would take it so,

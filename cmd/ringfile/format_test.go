@@ -44,7 +44,7 @@ func TestLineEscapesNames(t *testing.T) {
 		{"a\rb", `\` + hex + `  a\rb` + "\n"},
 		{"\xff", hex + "  \xff\n"},
 	} {
-		if got := string(appendLine(nil, sum, c.name)); got != c.want {
+		if got := string(lineForm{}.append(nil, sum, c.name)); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"syscall"
+	"time"
 )
 
 // The exit statuses, beside 0.
@@ -41,9 +41,7 @@ files are read; auto, the default, uses io_uring where it works.
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
-	// Those that the program was told to ignore, as by nohup, must not come by this.
-	ending := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}, signal.Ignored)
-	if len(ending) > 0 { // none would mean all signals
+	if ending := endSignals(); len(ending) > 0 { // none would mean all
 		signal.Notify(signals, ending...)
 	}
 	go func() {
@@ -52,6 +50,10 @@ func main() {
 		cancel(signalError{s})
 	}()
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	// Some file systems report what could not be written no sooner than here.
+	if err := os.Stdout.Close(); err != nil && status == 0 {
+		status = writeFailed(os.Stderr, err)
+	}
 	if by, ok := context.Cause(ctx).(signalError); ok && status == exitInterrupted {
 		status = by.status()
 	}
@@ -75,8 +77,23 @@ func (e signalError) status() int {
 }
 
 // run carries out the command line args, without the program's name, and returns the exit status.
-// It ends early when ctx is done, which stands for an interrupt.
+// It ends early when ctx is done, which stands for a signal to end.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	out := &output{Writer: stdout}
+	status := command(ctx, args, stdin, out, stderr)
+	if status == 0 && out.err != nil {
+		return writeFailed(stderr, out.err)
+	}
+	return status
+}
+
+func writeFailed(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "ringfile: write error: %s\n", describe(err))
+	return exitFailed
+}
+
+// command is run without its care for the output.
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		io.WriteString(stderr, usage)
 		return exitUsage
@@ -87,7 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case "cp":
 		return runCp(ctx, rest, stdout, stderr)
 	case "probe":
-		return runProbe(rest, stdout, stderr)
+		return interruptible(ctx, func() int { return runProbe(rest, stdout, stderr) })
 	case "bench":
 		return runBench(ctx, rest, stdin, stdout, stderr)
 	case "version", "-version", "--version":
@@ -101,6 +118,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 }
 
+// interruptible carries out a command that does not know ctx. It is short, so it may come to its end
+// and remove its temporary file, unless it hangs with the disk that it looks at.
+func interruptible(ctx context.Context, command func() int) int {
+	done := make(chan int, 1)
+	go func() { done <- command() }()
+	select {
+	case status := <-done:
+		return status
+	case <-ctx.Done():
+	}
+	select {
+	case status := <-done:
+		return status
+	case <-time.After(patience):
+		return exitInterrupted
+	}
+}
+
 // help prints the usage of the program, or of the command named.
 func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch {
@@ -108,7 +143,7 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		io.WriteString(stdout, usage)
 		return 0
 	case args[0] == "sum" || args[0] == "cp" || args[0] == "probe" || args[0] == "bench":
-		return run(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
+		return command(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
 	case args[0] == "version" || args[0] == "help":
 		io.WriteString(stdout, usage)
 		return 0

@@ -67,6 +67,20 @@ func runHere(t *testing.T, stdin string, args ...string) result {
 	return result{stdout.String(), stderr.String(), status}
 }
 
+// TestInterruptible has a command that hangs, and one that ends a moment after the interrupt.
+func TestInterruptible(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	hang := make(chan int)
+	defer close(hang)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if got := interruptible(ctx, func() int { return <-hang }); got != exitInterrupted {
+		t.Errorf("hanging: got %d, want %d", got, exitInterrupted)
+	}
+	if got := interruptible(ctx, func() int { time.Sleep(time.Millisecond); return 7 }); got != 7 {
+		t.Errorf("ending: got %d, want 7", got)
+	}
+}
+
 func TestCommands(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -27,8 +27,9 @@ Flags come before the path:
   --json      print one JSON object
   -h, --help  print this text
 
-The exit status is 0 if io_uring is usable, 1 if it is not, 2 for a mistake on
-the command line or a path that does not exist.
+The exit status is 0 if io_uring is usable, 1 if it is not or the output could
+not be written, 2 for a mistake on the command line or a path that does not
+exist, 130, 143 or 129 after SIGINT (^C), SIGTERM or SIGHUP.
 `
 
 // report is what probe finds out. Its JSON form is for programs: the keys stay as they are.

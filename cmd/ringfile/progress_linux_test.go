@@ -98,6 +98,9 @@ func TestProgressOnTerminal(t *testing.T) {
 			if got := strings.Contains(text, "\x1b[K"); got != c.wantBar {
 				t.Errorf("a bar: got %v, want %v: %q", got, c.wantBar, text)
 			}
+			if got, want := strings.Contains(text, "ringfile sum: 2 files, "), c.name != "quiet"; got != want {
+				t.Errorf("a summary: got %v, want %v: %q", got, want, text)
+			}
 			if c.wantBar && !strings.Contains(text, "\r1 file  1.00 kB  ") {
 				t.Errorf("got %q", text)
 			}

@@ -20,40 +20,73 @@ import (
 )
 
 const sumUsage = `Usage: ringfile sum [flags] [--] [file or directory ...]
+       ringfile sum -c [flags] [--] [list ...]
 
-Print the SHA-256 sums of files as sha256sum prints them, so that sha256sum -c
-takes the output: in the order of the arguments, and directory trees in lexical
-order. Without an argument, or for "-", standard input is read.
+Print the SHA-256 sums of files as sha256sum prints them, in the order of the
+arguments, and directory trees in lexical order; or check such sums. Without an
+argument, or for "-", standard input is read.
 
 In a tree, regular files are read; symbolic links, devices, FIFOs and sockets
 are passed over and counted in the summary. What is named on the command line
 is read whatever it is, and symbolic links are followed, as sha256sum does.
 FIFOs and the like are read one after the other.
 
-A file that cannot be read is reported, and the others go on. A summary on
-stderr says how much was read, how fast, and on which route: from the page cache
-(cached), through io_uring (ring), or by blocking calls (blocking).
+A file that cannot be read is reported, and the others go on.
 
-Flags come before the arguments:
+  -j N           read N files, or pieces of large files, at a time (default %d;
+                 at most %d, which take %d MiB of memory)
+      --direct   read with O_DIRECT, past the page cache; where a file system
+                 does not offer that, its files are read through the page cache
+      --tag      print lines of the BSD form: SHA256 (name) = sum
+  -z, --zero     end lines with NUL and not with a newline, and print names as
+                 they are
+  -b, --binary   print an asterisk in front of names; files are read in the same
+                 way with and without it
+  -t, --text     print a space in front of names (the default)
+  -v, --verbose  print a summary to stderr: how much was read, how fast, and on
+                 which route, that is how many times data came from the page
+                 cache, through io_uring, or by a system call that may wait for
+                 the disk; on a terminal it is printed anyway
+  -q, --quiet    print no summary and no progress; with -c, no line either for
+                 a file that is as it should be
+  -h, --help     print this text
 
-  -j N         read N files, or pieces of large files, at a time (default %d;
-               at most %d, which take %d MiB of memory)
-  --direct     read with O_DIRECT, past the page cache; where a file system
-               does not offer that, its files are read through the page cache
-  -q, --quiet  print no summary and no progress
-  -h, --help   print this text
+  -c, --check    read sums and names from the lists, in any of the forms that
+                 sha256sum and this command print, and check the files
+With -c only, and of -q, --status and -w the last one counts:
+      --status   print nothing but errors; the exit status says the result
+  -w, --warn     report each line that has not the form of a sum
+      --strict   fail if there is such a line
+      --ignore-missing
+                 pass over files that do not exist
 
-The exit status is 0, or 1 if a file could not be read, 2 for a mistake on the
-command line, 130 after an interrupt, which ends the program in good order.
+The exit status is 0, or 1 if a file could not be read or is not as it should
+be, or the output could not be written, 2 for a mistake on the command line, 130,
+143 or 129 after SIGINT (^C), SIGTERM or SIGHUP, which end the program in good order.
 `
 
 // sumFlags is the command line of sum.
 type sumFlags struct {
-	reads  int
-	direct bool
-	quiet  bool
-	names  []string
+	reads         int
+	direct        bool
+	form          lineForm
+	check         bool
+	outcomes      outcomes
+	strict        bool
+	ignoreMissing bool
+	verbose       bool
+	names         []string
 }
+
+// outcomes is what is printed about files that are checked.
+type outcomes uint8
+
+const (
+	allOutcomes outcomes = iota
+	allAndBadLines
+	failuresOnly
+	noOutcomes
+)
 
 // defaultReads is how many reads are in flight: enough to keep a disk busy. What is in the page
 // cache keeps one processor busy for each that is being hashed, and does not wait.
@@ -65,9 +98,25 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 	set.SetOutput(io.Discard)
 	set.IntVar(&flags.reads, "j", defaultReads(), "")
 	set.BoolVar(&flags.direct, "direct", false, "")
-	set.BoolVar(&flags.quiet, "quiet", false, "")
-	set.BoolVar(&flags.quiet, "q", false, "")
-	err = set.Parse(splitJ(args))
+	set.BoolVar(&flags.strict, "strict", false, "")
+	set.BoolVar(&flags.ignoreMissing, "ignore-missing", false, "")
+	both := func(long, short string, do func()) {
+		for _, name := range []string{long, short} {
+			set.BoolFunc(name, "", func(string) error { do(); return nil })
+		}
+	}
+	text := false
+	both("check", "c", func() { flags.check = true })
+	both("zero", "z", func() { flags.form.zero = true })
+	both("verbose", "v", func() { flags.verbose = true })
+	both("binary", "b", func() { flags.form.binary, text = true, false })
+	both("text", "t", func() { flags.form.binary, text = false, true })
+	both("quiet", "q", func() { flags.outcomes = failuresOnly })
+	both("warn", "w", func() { flags.outcomes = allAndBadLines })
+	set.BoolFunc("status", "", func(string) error { flags.outcomes = noOutcomes; return nil })
+	set.BoolFunc("tag", "", func(string) error { flags.form.tag, text = true, false; return nil })
+	err = set.Parse(sumArgs(args))
+	onlyWithCheck := func(name string) error { return fmt.Errorf("%s is of use with -c only", name) }
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintf(stdout, sumUsage, defaultReads(), maxReads, maxReads*chunkSize>>20)
@@ -77,6 +126,21 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 		err = fmt.Errorf("-j %d: must be at least 1", flags.reads)
 	case flags.direct && !directSupported:
 		err = fmt.Errorf("--direct: %s has no O_DIRECT; it is supported on Linux only", runtime.GOOS)
+	case flags.check && flags.form.tag:
+		err = errors.New("--tag is of no use with -c, which reads all forms of lines")
+	case flags.check && flags.form.zero:
+		err = errors.New("-z is not possible with -c: lists have lines that end with newlines")
+	case flags.form.tag && text:
+		err = errors.New("--tag and --text exclude each other")
+	case flags.check:
+	case flags.strict:
+		err = onlyWithCheck("--strict")
+	case flags.ignoreMissing:
+		err = onlyWithCheck("--ignore-missing")
+	case flags.outcomes == noOutcomes:
+		err = onlyWithCheck("--status")
+	case flags.outcomes == allAndBadLines:
+		err = onlyWithCheck("--warn")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "ringfile sum: %v; \"ringfile sum -h\" explains the flags\n", err)
@@ -88,6 +152,49 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 		flags.names = []string{"-"}
 	}
 	return flags, nil
+}
+
+// sumArgs makes of args what the flag package understands and sha256sum would: flags may stand
+// behind names, and several of one letter behind one dash (-cw, -zj8).
+func sumArgs(args []string) []string {
+	var flags, names []string
+	for len(args) > 0 && args[0] != "--" {
+		arg := args[0]
+		args = args[1:]
+		if len(arg) < 2 || arg[0] != '-' {
+			names = append(names, arg)
+			continue
+		}
+		flags = append(flags, splitFlags(arg)...)
+		if last := flags[len(flags)-1]; last == "-j" || last == "--j" {
+			if len(args) == 0 {
+				return flags // the flag package says what is missing
+			}
+			flags = append(flags, args[0])
+			args = args[1:]
+		}
+	}
+	if len(args) > 0 {
+		args = args[1:]
+	}
+	return slices.Concat(flags, []string{"--"}, names, args)
+}
+
+// splitFlags takes flags of one letter that share a dash apart. -direct remains what it is.
+func splitFlags(arg string) (flags []string) {
+	for i := 1; i < len(arg); i++ {
+		switch {
+		case strings.IndexByte("bchqtvwz", arg[i]) >= 0:
+			flags = append(flags, "-"+arg[i:i+1])
+		case arg[i] == 'j' && i+1 == len(arg):
+			flags = append(flags, "-j")
+		case arg[i] == 'j':
+			return append(flags, "-j="+strings.TrimPrefix(arg[i+1:], "="))
+		default:
+			return []string{arg}
+		}
+	}
+	return flags
 }
 
 // splitJ turns -j8 among the flags, which make and xargs have taught to everybody, into -j=8.
@@ -131,14 +238,24 @@ type summer struct {
 
 	direct  atomic.Int64 // files opened with O_DIRECT
 	skipped atomic.Int64
-	failed  int64 // of the printer
 	noted   sync.Map
 
-	queue chan *item // in the order of the output
+	queue chan *job // in the order of the output
 
 	// Of the printer.
+	failed  int64       // files
+	refuted bool        // a list is not what it should be
 	lingers bool        // lines are kept
 	late    *time.Timer // they have been kept for long enough
+}
+
+// job is an item on its way to the printer. With -c it stands for a line of a list, or its end.
+type job struct {
+	*item
+	list *sumList // nil without -c
+	want [32]byte // the sum that the line has
+	bad  int      // number of a line that has not the form of a sum, else 0
+	end  bool     // of the list
 }
 
 // window is how many files may be hashed ahead of the one whose line is next.
@@ -151,7 +268,7 @@ const linger = 2 * time.Millisecond
 const patience = 500 * time.Millisecond
 
 func newSummer(flags sumFlags, engine *ringfile.Engine, stdin io.Reader, c *console) *summer {
-	s := &summer{flags: flags, engine: engine, console: c, queue: make(chan *item, window), late: time.NewTimer(linger)}
+	s := &summer{flags: flags, engine: engine, console: c, queue: make(chan *job, window), late: time.NewTimer(linger)}
 	s.hasher = &hasher{
 		open:    func(name string) (file, error) { return opened(engine.Open(name)) },
 		stdin:   stdin,
@@ -192,8 +309,13 @@ func (s *summer) run(ctx context.Context, stderr io.Writer) int {
 	s.bar.start = time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if !s.flags.quiet {
-		s.console.showFor(ctx, &s.bar, stderr, s.flags.names)
+	chatty := isTerminal(stderr) && s.flags.outcomes < failuresOnly
+	if chatty {
+		names := s.flags.names
+		if s.flags.check {
+			names = []string{"-"} // what the lists name is not known
+		}
+		s.console.showFor(ctx, &s.bar, stderr, names)
 	}
 
 	hashed := make(chan struct{})
@@ -220,7 +342,7 @@ func (s *summer) run(ctx context.Context, stderr io.Writer) int {
 	if err != nil {
 		s.console.message("ringfile sum: write error: %s", describe(err))
 	}
-	if !s.flags.quiet {
+	if chatty || s.flags.verbose {
 		s.console.message("ringfile sum: %s", s.summary(interrupted, time.Since(s.bar.start)))
 	}
 	select {
@@ -231,37 +353,42 @@ func (s *summer) run(ctx context.Context, stderr io.Writer) int {
 	switch {
 	case interrupted:
 		return exitInterrupted
-	case err != nil || s.failed > 0:
+	case err != nil || s.failed > 0 || s.refuted:
 		return exitFailed
 	}
 	return 0
 }
 
-// produce walks the arguments and hashes what it finds, several files at a time.
+// produce walks the arguments, or the lists, and hashes what it finds, several files at a time.
 func (s *summer) produce(ctx context.Context) {
 	var group errgroup.Group
 	group.SetLimit(s.flags.reads)
-	w := walker{ctx: ctx, skip: func() { s.skipped.Add(1) }}
-	w.emit = func(it *item) {
-		if it.done == nil {
-			it.done = make(chan struct{})
+	put := func(j *job) {
+		if j.done == nil {
+			j.done = make(chan struct{})
 		}
 		select {
-		case s.queue <- it:
+		case s.queue <- j:
 		case <-ctx.Done():
 			return
 		}
-		if it.err != nil {
-			close(it.done)
+		if j.err != nil || j.bad > 0 || j.end {
+			close(j.done)
 			return
 		}
 		group.Go(func() error {
-			it.sum, it.err = s.hasher.sum(ctx, it)
-			close(it.done)
+			j.sum, j.err = s.hasher.sum(ctx, j.item)
+			close(j.done)
 			return nil // an error concerns this file only, and goes where its line would
 		})
 	}
-	w.arguments(s.flags.names)
+	w := walker{ctx: ctx, skip: func() { s.skipped.Add(1) }}
+	if s.flags.check {
+		s.lists(&w, put)
+	} else {
+		w.emit = func(it *item) { put(&job{item: it}) }
+		w.arguments(s.flags.names)
+	}
 	close(s.queue)
 	group.Wait()
 }
@@ -272,17 +399,24 @@ func (s *summer) produce(ctx context.Context) {
 func (s *summer) print(ctx context.Context) (complete bool, err error) {
 	var line []byte
 	for {
-		it, complete := s.next(ctx)
-		if it == nil {
+		j, complete := s.next(ctx)
+		if j == nil {
 			return complete, s.console.flush()
 		}
-		if it.err != nil {
+		line = line[:0]
+		switch {
+		case j.list != nil:
+			line = s.verify(line, j)
+		case j.err != nil:
 			s.failed++
-			s.console.message("ringfile sum: %s: %s", quote(it.name), describe(it.err))
+			s.console.message("ringfile sum: %s: %s", quote(j.name), describe(j.err))
+		default:
+			s.bar.files.Add(1)
+			line = s.flags.form.append(line, j.sum, j.name)
+		}
+		if len(line) == 0 {
 			continue
 		}
-		s.bar.files.Add(1)
-		line = appendLine(line[:0], it.sum, it.name)
 		if err := s.console.line(line); err != nil {
 			return false, err
 		}
@@ -293,23 +427,23 @@ func (s *summer) print(ctx context.Context) (complete bool, err error) {
 	}
 }
 
-// next returns the next item when it is done. There is none at the end, which is complete, and when
+// next returns the next job when it is done. There is none at the end, which is complete, and when
 // ctx is done, which is not.
-func (s *summer) next(ctx context.Context) (_ *item, complete bool) {
-	var it *item
-	var done <-chan struct{} // of it
+func (s *summer) next(ctx context.Context) (_ *job, complete bool) {
+	var j *job
+	var done <-chan struct{} // of j
 	for queue := s.queue; ; {
 		select {
 		case next, more := <-queue:
 			if !more {
 				return nil, ctx.Err() == nil
 			}
-			it, done, queue = next, next.done, nil
+			j, done, queue = next, next.done, nil
 		case <-done:
-			if it.err != nil && ctx.Err() != nil {
+			if j.err != nil && ctx.Err() != nil {
 				return nil, false // not the file's fault
 			}
-			return it, false
+			return j, false
 		case <-s.late.C:
 			s.lingers = false
 			s.console.flush() // an error stays with the writer, for print
@@ -345,7 +479,27 @@ func (s *summer) summary(interrupted bool, elapsed time.Duration) string {
 // stays open for more.
 func ratesAndRoutes(bytes int64, elapsed time.Duration, e *ringfile.Engine) string {
 	rate := float64(bytes) / max(elapsed.Seconds(), 1e-9) / 1e9
-	s := e.Stats()
-	return fmt.Sprintf(", %s in %.2f s, %.2f GB/s, %s (cached %d, ring %d, blocking %d", byteCount(bytes),
-		elapsed.Seconds(), rate, e.Backend(), s.Cached, s.Ring, s.Blocking)
+	return fmt.Sprintf(", %s in %.2f s, %.2f GB/s (routes: %s", byteCount(bytes), elapsed.Seconds(), rate, routes(e))
+}
+
+// routes says which ways the data came, and how often. Only those that were taken are named, so
+// that it does not look as if io_uring had failed where all was in the page cache.
+func routes(e *ringfile.Engine) string {
+	stats := e.Stats()
+	var parts []string
+	for _, way := range []struct {
+		name  string
+		times uint64
+	}{{"page cache", stats.Cached}, {"io_uring", stats.Ring}, {"system calls", stats.Blocking}} {
+		if way.times > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", way.name, way.times))
+		}
+	}
+	if parts == nil {
+		parts = []string{"none"}
+	}
+	if e.Backend() == ringfile.BackendBlocking {
+		parts = append(parts, "without io_uring")
+	}
+	return strings.Join(parts, ", ")
 }

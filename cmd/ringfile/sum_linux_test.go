@@ -27,7 +27,9 @@ func TestSumOddFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	line := func(data, name string) string { return string(appendLine(nil, sha256.Sum256([]byte(data)), name)) }
+	line := func(data, name string) string {
+		return string(lineForm{}.append(nil, sha256.Sum256([]byte(data)), name))
+	}
 	must(os.Mkdir("tree", 0o755))
 	must(os.WriteFile("tree/file", []byte("file"), 0o644))
 	must(os.Symlink("file", "tree/link"))
@@ -42,7 +44,7 @@ func TestSumOddFiles(t *testing.T) {
 
 	// In a tree.
 	for _, name := range []string{"tree", "to-tree"} {
-		got := runHere(t, "", "sum", name)
+		got := runHere(t, "", "sum", "-v", name)
 		if want := line("file", name+"/file"); got.stdout != want || got.status != 0 {
 			t.Errorf("got %q, %d, want %q", got.stdout, got.status, want)
 		}
@@ -95,7 +97,7 @@ func TestSumProc(t *testing.T) {
 		}
 		for _, flags := range []string{"-q", "--direct"} {
 			got := runHere(t, "", "sum", flags, name)
-			if want := string(appendLine(nil, sha256.Sum256(data), name)); got.stdout != want || got.status != 0 {
+			if want := string(lineForm{}.append(nil, sha256.Sum256(data), name)); got.stdout != want || got.status != 0 {
 				t.Errorf("%s %s: got %q, %d, want %q; stderr %q", flags, name, got.stdout, got.status, want, got.stderr)
 			}
 		}
@@ -110,7 +112,7 @@ func TestSumDirect(t *testing.T) {
 		t.Skipf("the file system of %s refuses O_DIRECT (%v); any of ext4, XFS and btrfs does", dir, err)
 	}
 	f.Close()
-	got := runHere(t, "", "sum", "--direct", dir, "/proc/version", "/proc/filesystems")
+	got := runHere(t, "", "sum", "-v", "--direct", dir, "/proc/version", "/proc/filesystems")
 	files := strings.Count(got.stdout, "\n")
 	if want := fmt.Sprintf("; O_DIRECT for %d files)", files-2); !strings.Contains(got.stderr, want) {
 		t.Errorf("stderr: got %q, want %q", got.stderr, want)
@@ -118,7 +120,7 @@ func TestSumDirect(t *testing.T) {
 	if n := strings.Count(got.stderr, "no O_DIRECT on this file system"); n != 1 {
 		t.Errorf("notes about /proc: got %d, want 1: %q", n, got.stderr)
 	}
-	if ringfile.Available() == nil && !strings.Contains(got.stderr, "uring (cached 0, ring ") {
+	if ringfile.Available() == nil && !strings.Contains(got.stderr, "(routes: io_uring ") {
 		t.Logf("the route was: %s", got.stderr) // a file system without NOWAIT
 	}
 }
@@ -149,8 +151,8 @@ func TestSumUnreadable(t *testing.T) {
 	cmd.Dir = dir
 	asNobody(t, cmd)
 	got := runChild(t, cmd)
-	want := string(appendLine(nil, sha256.Sum256([]byte("tree/a")), "tree/a")) +
-		string(appendLine(nil, sha256.Sum256([]byte("tree/z")), "tree/z"))
+	want := string(lineForm{}.append(nil, sha256.Sum256([]byte("tree/a")), "tree/a")) +
+		string(lineForm{}.append(nil, sha256.Sum256([]byte("tree/z")), "tree/z"))
 	if got.stdout != want {
 		t.Errorf("stdout: got %q, want %q", got.stdout, want)
 	}
@@ -184,17 +186,18 @@ func TestSumRoutes(t *testing.T) {
 	lines := want(t, dir)
 	for _, c := range []struct{ name, how, backend, route string }{
 		{"auto", "", "auto", ""},
-		{"blocking", "", "blocking", ", blocking (cached 0, ring 0, "},
-		{"seccomp EPERM", "setup EPERM", "auto", ", blocking (cached 0, ring 0, "},
-		{"seccomp ENOSYS", "setup ENOSYS", "auto", ", blocking (cached 0, ring 0, "},
-		{"seccomp on enter", "enter EPERM", "auto", ", blocking (cached 0, ring 0, "},
+		{"blocking", "", "blocking", "(routes: system calls "},
+		{"seccomp EPERM", "setup EPERM", "auto", "(routes: system calls "},
+		{"seccomp ENOSYS", "setup ENOSYS", "auto", "(routes: system calls "},
+		{"seccomp on enter", "enter EPERM", "auto", "(routes: system calls "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := child(t, c.how, "sum", dir)
+			cmd := child(t, c.how, "sum", "-v", dir)
 			cmd.Env = append(cmd.Env, "RINGFILE_BACKEND="+c.backend)
 			got := runChild(t, cmd)
 			sameLines(t, got.stdout, lines)
-			if got.status != 0 || !summaryLine.MatchString(got.stderr) || !strings.Contains(got.stderr, c.route) {
+			if got.status != 0 || !summaryLine.MatchString(got.stderr) || !strings.Contains(got.stderr, c.route) ||
+				c.route != "" && !strings.HasSuffix(got.stderr, ", without io_uring)\n") {
 				t.Errorf("status %d, stderr %q, want %q", got.status, got.stderr, c.route)
 			}
 		})
@@ -227,8 +230,11 @@ func TestSumFullDevice(t *testing.T) {
 
 // TestSumSignal interrupts a program that waits: for a FIFO that nobody opens, or for data in one.
 func TestSumSignal(t *testing.T) {
-	for _, open := range []bool{false, true} {
-		t.Run(fmt.Sprintf("open=%v", open), func(t *testing.T) {
+	for _, c := range []struct {
+		open   bool
+		signal os.Signal
+	}{{false, os.Interrupt}, {true, os.Interrupt}, {true, syscall.SIGTERM}, {false, syscall.SIGHUP}} {
+		t.Run(fmt.Sprintf("open=%v %v", c.open, c.signal), func(t *testing.T) {
 			dir := t.TempDir()
 			file, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "fifo")
 			if err := os.WriteFile(file, []byte("x"), 0o644); err != nil {
@@ -237,14 +243,14 @@ func TestSumSignal(t *testing.T) {
 			if err := unix.Mkfifo(fifo, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if open {
+			if c.open {
 				w, err := os.OpenFile(fifo, os.O_RDWR, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer w.Close()
 			}
-			cmd := child(t, "", "sum", file, fifo, file)
+			cmd := child(t, "", "sum", "-v", file, fifo, file)
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
 			stdout, err := cmd.StdoutPipe()
@@ -256,12 +262,12 @@ func TestSumSignal(t *testing.T) {
 			}
 			stdout.Read(make([]byte, 200)) // the first line is there: the program works
 			start := time.Now()
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			if err := cmd.Process.Signal(c.signal); err != nil {
 				t.Fatal(err)
 			}
 			cmd.Wait()
-			if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
-				t.Errorf("status: got %d, want 130", got)
+			if got, want := cmd.ProcessState.ExitCode(), (signalError{c.signal}).status(); got != want {
+				t.Errorf("status: got %d, want %d", got, want)
 			}
 			if took := time.Since(start); took > 20*patience {
 				t.Errorf("it took %v", took)

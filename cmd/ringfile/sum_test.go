@@ -65,7 +65,7 @@ func want(t *testing.T, dir string) string {
 			return err
 		}
 		data, err := os.ReadFile(name)
-		lines = appendLine(lines, sha256.Sum256(data), name)
+		lines = lineForm{}.append(lines, sha256.Sum256(data), name)
 		return err
 	})
 	if err != nil {
@@ -178,7 +178,7 @@ func TestSumErrors(t *testing.T) {
 	missing := filepath.Join(dir, "missing")
 	through := filepath.Join(good, "x")
 	got := runHere(t, "", "sum", "-q", missing, good, through, good)
-	line := string(appendLine(nil, sha256.Sum256([]byte("good")), good))
+	line := string(lineForm{}.append(nil, sha256.Sum256([]byte("good")), good))
 	if got.stdout != line+line {
 		t.Errorf("stdout: got %q, want %q", got.stdout, line+line)
 	}
@@ -191,27 +191,28 @@ func TestSumErrors(t *testing.T) {
 			t.Errorf("stderr: got %q, want %q", got.stderr, want)
 		}
 	}
-	got = runHere(t, "", "sum", missing, good)
+	got = runHere(t, "", "sum", "-v", missing, good)
 	if !strings.Contains(got.stderr, "ringfile sum: 1 file, 1 failed, 4 B in ") {
 		t.Errorf("summary: got %q", got.stderr)
 	}
 }
 
 // summaryLine is the form of the summary, with everything that may be in it.
-var summaryLine = regexp.MustCompile(`^ringfile sum: (interrupted: )?\d+ files?(, \d+ failed)?(, \d+ skipped)?, [\d.]+ k?M?G?B in \d+\.\d\d s, \d+\.\d\d GB/s, (uring|blocking) \(cached \d+, ring \d+, blocking \d+(; O_DIRECT for \d+ files?)?\)\n$`)
+var summaryLine = regexp.MustCompile(`^ringfile sum: (interrupted: )?\d+ files?(, \d+ failed)?(, \d+ skipped)?, [\d.]+ k?M?G?B in \d+\.\d\d s, \d+\.\d\d GB/s \(routes: (none|(, )?(page cache|io_uring|system calls) [1-9]\d*)+(, without io_uring)?(; O_DIRECT for \d+ files?)?\)\n$`)
 
 func TestSumSummary(t *testing.T) {
 	dir := makeTree(t)
-	got := runHere(t, "", "sum", dir)
+	got := runHere(t, "", "sum", "-v", dir)
 	if !summaryLine.MatchString(got.stderr) {
 		t.Errorf("got %q", got.stderr)
 	}
 	t.Setenv("RINGFILE_BACKEND", "blocking")
-	got = runHere(t, "", "sum", dir)
-	if !summaryLine.MatchString(got.stderr) || !strings.Contains(got.stderr, "blocking (cached 0, ring 0, blocking ") {
+	got = runHere(t, "", "sum", "-v", dir)
+	if !summaryLine.MatchString(got.stderr) || !strings.Contains(got.stderr, "(routes: system calls ") || !strings.HasSuffix(got.stderr, ", without io_uring)\n") {
 		t.Errorf("got %q", got.stderr)
 	}
-	for _, flag := range []string{"-q", "--quiet"} {
+	// What goes into a file or a pipe has no summary, as what sha256sum says there has none.
+	for _, flag := range []string{"-q", "--quiet", "-t"} {
 		if got := runHere(t, "", "sum", flag, dir); got.stderr != "" || got.status != 0 {
 			t.Errorf("%s: got %q", flag, got.stderr)
 		}
@@ -266,7 +267,7 @@ func TestSumOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		names = append(names, name)
-		lines = appendLine(lines, sha256.Sum256(p), name)
+		lines = lineForm{}.append(lines, sha256.Sum256(p), name)
 	}
 	for range 3 {
 		got := runHere(t, "", append([]string{"sum", "-j", "16"}, names...)...)
@@ -295,7 +296,7 @@ func TestSumPrintsWhatIsReady(t *testing.T) {
 	go func() {
 		status <- run(t.Context(), []string{"sum", "-q", name, "-"}, r, out, new(bytes.Buffer))
 	}()
-	if got, want := <-out, string(appendLine(nil, sha256.Sum256([]byte("ready")), name)); got != want {
+	if got, want := <-out, string(lineForm{}.append(nil, sha256.Sum256([]byte("ready")), name)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	w.Close() // only now the second file ends
@@ -323,7 +324,7 @@ func TestSumInterrupted(t *testing.T) {
 	out := make(lineWriter, 10)
 	var stderr bytes.Buffer
 	status := make(chan int)
-	go func() { status <- run(ctx, []string{"sum", name, "-", name}, r, out, &stderr) }()
+	go func() { status <- run(ctx, []string{"sum", "-v", name, "-", name}, r, out, &stderr) }()
 	<-out // the first line; the second file never ends
 	cancel()
 	if got := <-status; got != exitInterrupted {

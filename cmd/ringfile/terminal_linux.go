@@ -7,10 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	_, ok := terminalFile(w)
+	return ok
+}
+
 // terminal returns the descriptor of w if it is a terminal that obeys control sequences.
 func terminal(w io.Writer) (fd int, ok bool) {
+	fd, ok = terminalFile(w)
+	return fd, ok && os.Getenv("TERM") != "dumb"
+}
+
+func terminalFile(w io.Writer) (fd int, ok bool) {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
 	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
+	if !ok {
 		return -1, false
 	}
 	fd = int(f.Fd())

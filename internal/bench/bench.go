@@ -86,7 +86,8 @@ type Sample struct {
 	Threads     int           `json:"threads"` // most threads of the process at a time, kernel workers among them
 	Workers     int           `json:"workers"` // kernel workers (io-wq) among them
 	Routes      Routes        `json:"routes"`
-	InCache     float64       `json:"in_cache"` // share of the data in the page cache before the piece; -1 if not known
+	Others      float64       `json:"other_processors"` // that were busy with something else, on average; 0 if not known
+	InCache     float64       `json:"in_cache"`         // share of the data in the page cache before the piece; -1 if not known
 }
 
 // Routes proves which way operations went.

@@ -56,6 +56,12 @@ func storageOf(dir string) storage {
 	return device
 }
 
+// machineStat returns the text of /proc/stat.
+func machineStat() string {
+	text, _ := os.ReadFile("/proc/stat")
+	return string(text)
+}
+
 // threadCount returns the number of threads of the process.
 func threadCount() int {
 	status, err := os.ReadFile("/proc/self/status")

@@ -27,9 +27,9 @@ type Image struct {
 
 // Images draws everything that the report has numbers for.
 func (r *Report) Images() (images []Image) {
-	where := fmt.Sprintf("%s, %d cores, Linux %s", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel)
+	where := fmt.Sprintf("%s, %s, Linux %s", r.Machine.CPU, Plural(r.Machine.Cores, "core"), r.Machine.Kernel)
 	if r.Machine.OS != "linux" {
-		where = fmt.Sprintf("%s, %d cores, %s", r.Machine.CPU, r.Machine.Cores, r.Machine.OS)
+		where = fmt.Sprintf("%s, %s, %s", r.Machine.CPU, Plural(r.Machine.Cores, "core"), r.Machine.OS)
 	}
 	for _, v := range r.Volumes {
 		var of []*Result
@@ -59,7 +59,7 @@ func ratioMap(volume, where string, results []*Result) *Map {
 	m := &Map{
 		File:        volume + "-ratio",
 		Title:       "Throughput of ringfile, os.File = 1, on " + volume,
-		Subtitle:    where + "; median of the ratios of neighbouring pieces; † one of them could not, ? routes in doubt",
+		Subtitle:    where + "; median of the ratios of neighbouring pieces; † one of them could not, ? in doubt",
 		ColumnLabel: "goroutines",
 	}
 	goroutines := unique(results, func(r *Result) int { return r.Cell.Goroutines })
@@ -96,7 +96,7 @@ func mapRow(k rowKey, mode Mode, goroutines []int, results []*Result) (row MapRo
 			switch {
 			case r.Failed():
 				mark = "†"
-			case len(r.Doubts) > 0:
+			case len(r.Doubts) > 0, r.Disturbance != "":
 				mark = "?"
 			}
 		}

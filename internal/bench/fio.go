@@ -58,6 +58,8 @@ type FioResult struct {
 	FioCell
 	Volume string `json:"volume"`
 	Sides  []Side `json:"contestants"`
+
+	Disturbance string `json:"disturbance,omitempty"` // as in Result
 }
 
 // Side returns the contestant with the name, nil if there is none.
@@ -120,15 +122,17 @@ func (f *fioPiecer) Piece(l Limit) (Sample, error) {
 	cmd := exec.CommandContext(f.ctx, f.path, f.args(l.Time)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	meter := startMeter()
 	out, err := cmd.Output()
 	if err != nil {
 		return Sample{}, fmt.Errorf("fio --ioengine=%s: %w: %s", f.engine, err, firstLine(stderr.String()))
 	}
+	others := meter.others(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())
 	s, err := parseFio(out)
 	if err != nil {
 		return s, fmt.Errorf("fio --ioengine=%s: %w: %s", f.engine, err, firstLine(stderr.String()))
 	}
-	s.Threads = 1
+	s.Threads, s.Others = 1, others
 	if f.engine == "psync" {
 		s.Threads = f.cell.Depth
 	}
@@ -229,8 +233,11 @@ func (r *Runner) Fio(ctx context.Context, path string, b *Bench, f FioCell) (Fio
 			s.Samples = append(s.Samples, sample)
 		}
 	}
+	var sides []*Side
 	for i := range res.Sides {
 		res.Sides[i].summarize()
+		sides = append(sides, &res.Sides[i])
 	}
+	res.Disturbance = disturbance(Processors(), sides...)
 	return res, ctx.Err()
 }

@@ -135,7 +135,7 @@ func (b *Bench) Skip(c Cell) string {
 	case storageOf(b.Dir) == memory && c.Mode == Cold:
 		return "no device: the file system is in memory and nothing can be evicted"
 	case (c.Op == SeqRead || c.Op == SeqWrite) && b.region(c)/int64(c.Block)/int64(c.Goroutines) < 2:
-		return fmt.Sprintf("the file is too small: parts of less than two blocks for %d goroutines", c.Goroutines)
+		return fmt.Sprintf("the file is too small: parts of less than two blocks for %s", Plural(c.Goroutines, "goroutine"))
 	case c.Op != Append && c.Op != SmallFiles && b.region(c) < int64(c.Block):
 		return "the file is smaller than a block"
 	}

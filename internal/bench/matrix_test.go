@@ -76,12 +76,13 @@ func TestSkip(t *testing.T) {
 	}{
 		{Cell{SeqRead, Cached, 1 << 20, 8, 0}, false},
 		{Cell{SeqRead, Cached, 1 << 20, 9, 0}, true},
+		{Cell{SeqRead, Cached, 9 << 20, 1, 0}, true},
 		{Cell{RandRead, Cached, 32 << 20, 1, 0}, true},
 		{Cell{RandRead, Cached, 4096, 10_000, 0}, false},
 		{Cell{RandRead, Direct, 4096, 1, 0}, storageOf(b.Dir) == memory},
 		{Cell{RandRead, Cold, 4096, 1, 0}, storageOf(b.Dir) == memory},
 	} {
-		if why := b.Skip(c.cell); (why != "") != c.skip {
+		if why := b.Skip(c.cell); (why != "") != c.skip || strings.Contains(why, " 1 goroutines") {
 			t.Errorf("%s: got %q, want a reason: %v", c.cell, why, c.skip)
 		}
 	}

@@ -47,6 +47,49 @@ type Report struct {
 	FioVersion  string        `json:"fio_version,omitempty"`
 }
 
+// Warnings says what speaks against believing the report as a whole.
+func (r *Report) Warnings() (list []string) {
+	if n, of := r.disturbed(); n > 0 {
+		list = append(list, fmt.Sprintf("Warning: this machine did something else meanwhile. In %d of %s that took a tenth of its "+
+			"processors or more; those numbers are in doubt. Measure again when the machine is quiet.", n, Plural(of, "cell")))
+	}
+	switch {
+	case r.Reps < 3:
+		list = append(list, fmt.Sprintf("With %s these are impressions only; use --reps 5 or more.", Plural(r.Reps, "repetition")))
+	case r.Reps < 5:
+		list = append(list, fmt.Sprintf("With %d repetitions, all of them agree by chance in one of %d cells without a difference; "+
+			"use --reps 5 or more where much depends on it.", r.Reps, 1<<(r.Reps-1)))
+	}
+	return list
+}
+
+// disturbed counts the cells that were measured while the machine did something else.
+func (r *Report) disturbed() (n, of int) {
+	count := func(skipped bool, disturbance string) {
+		if !skipped {
+			of++
+		}
+		if disturbance != "" {
+			n++
+		}
+	}
+	for i := range r.Results {
+		count(r.Results[i].Skipped != "", r.Results[i].Disturbance)
+	}
+	for i := range r.Fio {
+		count(false, r.Fio[i].Disturbance)
+	}
+	return n, of
+}
+
+// Plural returns n with the word for what is counted.
+func Plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
 // WriteJSON writes the whole report.
 func (r *Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
@@ -86,6 +129,9 @@ func (r *Report) WriteCSV(w io.Writer) error {
 		c := res.Cell
 		for _, s := range []*Side{&res.OS, &res.Ring} {
 			note := res.Skipped
+			if note == "" {
+				note = res.Disturbance
+			}
 			if s.Error != "" {
 				note = s.Error
 			}

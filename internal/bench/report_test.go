@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,103 @@ func TestReportHTML(t *testing.T) {
 		if !strings.Contains(page, want) && !strings.Contains(html.UnescapeString(page), want) {
 			t.Errorf("the page does not contain %s", want)
 		}
+	}
+}
+
+// TestReportReads looks at what made reports hard to read.
+func TestReportReads(t *testing.T) {
+	r := fakeReport()
+	r.Machine.Cores, r.Reps = 1, 1
+	r.Results[3].Disturbance = "something else <kept> it busy"
+	r.Fio[0].Disturbance = "something else kept it busy, too"
+	var b strings.Builder
+	if err := r.WriteHTML(&b, r.Images()); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	if bad := regexp.MustCompile(`\b1 (goroutine|core|cell|repetition)s`).FindString(page); bad != "" {
+		t.Errorf("the page says %q", bad)
+	}
+	for _, want := range []string{
+		" with 1 goroutine, ", "1 core,", "1 repetition of", "Skipped here: 1 cell.",
+		"With 1 repetition these are impressions only", "In 2 of ", "something else &lt;kept&gt; it busy", "it busy, too",
+		"<meta name=\"color-scheme\" content=\"light dark\">", "@media (prefers-color-scheme:dark){:root{",
+		"<h3>Slower than os.File: ", "<h3>Equal, or within what varies: ", "<h3>Faster: ", "<li>random read 4 KiB, O_DIRECT: ",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not contain %q", want)
+		}
+	}
+
+	// Nothing but the tables of numbers is wider than the window, and those scroll by themselves;
+	// their ratio is within the first 1,280 pixels. Digits and letters take at most 8 of them here.
+	_, table, _ := strings.Cut(page, "<h2>All numbers</h2>\n<div class=\"wide\"><table>")
+	width, found := 0, false
+	rows := regexp.MustCompile(`(?s)<tr[^>]*>(.*?)</tr>`).FindAllStringSubmatch(table, -1)
+	if len(rows) == 0 {
+		t.Fatal("there is no table of numbers that scrolls by itself")
+	}
+	cells := regexp.MustCompile(`(?s)<t[hd]([^>]*)>(.*?)</t[hd]>`)
+	for column, head := range cells.FindAllStringSubmatch(rows[0][1], -1) {
+		widest := 0
+		for _, row := range rows {
+			if c := cells.FindAllStringSubmatch(row[1], -1); column < len(c) && !strings.Contains(c[column][1], "colspan") {
+				widest = max(widest, len([]rune(html.UnescapeString(c[column][2]))))
+			}
+		}
+		width += widest*8 + 18
+		if found = head[2] == "ratio"; found {
+			break
+		}
+	}
+	if !found || width > 1280 {
+		t.Errorf("the ratio ends at %d pixels (found: %v)", width, found)
+	}
+
+	// Each heading that is no plain word is explained.
+	_, terms, _ := strings.Cut(page, "<h2>Terms</h2>")
+	for _, term := range []string{"ratio", "op/s", "MB/s", "p50", "p99", "p99.9", "CPU µs/op", "threads", "io-wq", "allocs/op", "routes",
+		"O_DIRECT", "in page cache", "cold", "cell", "piece", "repetition", "faster", "slower", "something else"} {
+		if !regexp.MustCompile(`<dt>[^<]*` + regexp.QuoteMeta(term) + `[^<]*</dt><dd>.`).MatchString(terms) {
+			t.Errorf("%q is not explained", term)
+		}
+	}
+}
+
+// TestImagesDark checks that each colour that a dark page needs turned around is.
+func TestImagesDark(t *testing.T) {
+	for _, i := range fakeReport().Images() {
+		if !strings.Contains(i.SVG, "<style>@media (prefers-color-scheme:dark){") {
+			t.Errorf("%s is light on dark pages", i.File)
+		}
+		for _, color := range []string{paper, ink, faint} {
+			if strings.Contains(i.SVG, `fill="`+color+`"`) && !strings.Contains(darkStyle, `[fill="`+color+`"]`) {
+				t.Errorf("%s: %s stays", i.File, color)
+			}
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, c := range []struct {
+		reps int
+		want string // contained; empty if there is none
+	}{
+		{1, "With 1 repetition these are impressions only"},
+		{2, "With 2 repetitions these are impressions only"},
+		{3, "With 3 repetitions, all of them agree by chance in one of 4 cells"},
+		{4, "in one of 8 cells"},
+		{5, ""},
+	} {
+		got := strings.Join((&Report{Reps: c.reps}).Warnings(), " ")
+		if !strings.Contains(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%d repetitions: got %q, want %q", c.reps, got, c.want)
+		}
+	}
+	r := &Report{Reps: 5, Results: []Result{{Disturbance: "x"}, {Skipped: "y"}, {}}}
+	want := "Warning: this machine did something else meanwhile. In 1 of 2 cells "
+	if got := r.Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -44,6 +44,8 @@ type Result struct {
 	Ratio   float64   `json:"ratio,omitempty"`  // their median
 	Verdict Verdict   `json:"verdict,omitempty"`
 	Doubts  []string  `json:"doubts,omitempty"` // where the counters do not show what the cell claims
+
+	Disturbance string `json:"disturbance,omitempty"` // what else the machine did meanwhile, if that was much
 }
 
 // Verdict is the outcome of a cell in a word.
@@ -150,6 +152,7 @@ func (res *Result) judge(on storage) {
 		res.Ratio, res.Verdict = median(res.Ratios), verdict(res.Ratios)
 	}
 	res.Doubts = res.doubts(on)
+	res.Disturbance = disturbance(Processors(), &res.OS, &res.Ring)
 }
 
 // Failed tells whether a side could not do the cell.
@@ -199,6 +202,7 @@ func (s *Side) summarize() {
 		P999:        medianOf(s.Samples, func(s Sample) time.Duration { return s.P999 }),
 		CPUMicros:   medianOf(s.Samples, func(s Sample) float64 { return s.CPUMicros }),
 		AllocsPerOp: medianOf(s.Samples, func(s Sample) float64 { return s.AllocsPerOp }),
+		Others:      medianOf(s.Samples, func(s Sample) float64 { return s.Others }),
 		InCache:     medianOf(s.Samples, func(s Sample) float64 { return s.InCache }),
 	}
 	// So that the rate of the median is the median of the rates.

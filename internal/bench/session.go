@@ -406,15 +406,17 @@ func (s *Session) measure(l Limit) (Sample, error) {
 	var mem0, mem1 runtime.MemStats
 	runtime.ReadMemStats(&mem0)
 	call(l.Started)
+	meter := startMeter()
 	cpu0 := cputime.Process()
 	p.began = time.Now()
 	close(start)
 	p.wait(l.Time)
 	finished.Wait()
 	took, cpu := time.Since(p.began), cputime.Process()-cpu0
+	others := meter.others(cputime.Process() - cpu0)
 	call(l.Done)
 	runtime.ReadMemStats(&mem1)
-	sample := Sample{Seconds: took.Seconds(), Routes: s.b.routes().minus(routes)}
+	sample := Sample{Seconds: took.Seconds(), Others: others, Routes: s.b.routes().minus(routes)}
 	sample.Threads, sample.Workers = threads()
 	if err := p.failed.Load(); err != nil {
 		return sample, refusal(s.cell, *err)

@@ -46,7 +46,18 @@ const (
 	gap                     = 12
 	font                    = `font-family="system-ui, 'DejaVu Sans', Helvetica, Arial, sans-serif"`
 	ink, faint, grid        = "#1f2933", "#52606d", "#e4e7eb"
+	paper, noCell           = "#ffffff", "#f5f7fa"
 )
+
+// darkStyle turns the colours around for who prefers dark pages, by the light ones that stand in the
+// elements: those of paper and ink, and of the contestants that would be too dark. The cells of a Map
+// keep theirs, which say how large a ratio is, and the ink on them.
+const darkStyle = `@media (prefers-color-scheme:dark){` +
+	`rect[fill="` + paper + `"]{fill:#14181d}rect[fill="` + noCell + `"]{fill:#1e242b}rect[stroke="` + paper + `"]{stroke:#14181d}` +
+	`text[fill="` + ink + `"]:not(.cell){fill:#dde3ea}text[fill="` + faint + `"]{fill:#a3aebb}` +
+	`line[stroke="` + grid + `"]{stroke:#333b45}line[stroke="` + faint + `"]{stroke:#a3aebb}` +
+	`[fill="#0b5cad"]:not([stroke]){fill:#4c9be8}path[stroke="#0b5cad"]{stroke:#4c9be8}` +
+	`[fill="#7a5c9e"]{fill:#a98bd0}}`
 
 // svgText collects an image.
 type svgText struct{ strings.Builder }
@@ -57,7 +68,8 @@ func (w *svgText) open(width, height float64, title string) {
 	w.f(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" %s role="img">`,
 		width, height, width, height, font)
 	w.f(`<title>%s</title>`, escape(title))
-	w.f(`<rect width="%.0f" height="%.0f" fill="#ffffff"/>`, width, height)
+	w.f(`<style>%s</style>`, darkStyle)
+	w.f(`<rect width="%.0f" height="%.0f" fill="%s"/>`, width, height, paper)
 }
 
 // text writes s at x, y; anchor is start, middle or end.
@@ -287,21 +299,21 @@ func (m *Map) SVG() string {
 }
 
 func (r *MapRow) cell(w *svgText, i int, x, y, width, height float64) {
-	v, fill, color, text := r.Ratios[i], "#f5f7fa", faint, "–"
+	v, fill, color, text := r.Ratios[i], noCell, faint, "–"
 	if !math.IsNaN(v) {
 		fill, color, text = shade(v), ink, fmt.Sprintf("%.2f", v)
 		if v >= 10 {
 			text = fmt.Sprintf("%.0f", v)
 		}
 		if v > 2.6 || v < 0.4 {
-			color = "#ffffff"
+			color = paper
 		}
 	}
 	if r.Marks[i] != "" {
 		text = strings.TrimPrefix(text+" "+r.Marks[i], "– ")
 	}
-	w.f(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" stroke="#ffffff"/>`, x, y, width, height, fill)
-	w.text(x+width/2, y+height/2+4, 11.5, color, "middle", text)
+	w.f(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" stroke="%s"/>`, x, y, width, height, fill, paper)
+	w.text(x+width/2, y+height/2+4, 11.5, color, "middle", text, `class="cell"`)
 }
 
 // shade returns the colour of a ratio: blue above 1, orange below, each to the full at a factor of
