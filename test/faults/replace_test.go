@@ -1,21 +1,18 @@
 package faults_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/durable"
 )
 
-// replaceSafely is the way to replace a file's content whole or not at all, as docs/durability.md
-// has it.
-func replaceSafely(e *ringfile.Engine, dir, name string, content []byte) error {
-	if err := replaceUnsafely(e, dir, name, content, (*ringfile.File).Sync); err != nil {
-		return err
-	}
-	return syncDir(e, dir)
+func durableReplace(e *ringfile.Engine, dir, name string, content []byte) error {
+	return durable.On(e).ReplaceFile(context.Background(), filepath.Join(dir, name), content, 0o600)
 }
 
 func replaceUnsafely(e *ringfile.Engine, dir, name string, content []byte, sync func(*ringfile.File) error) error {

@@ -9,8 +9,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile"
@@ -106,7 +108,8 @@ func workloads() (all []workload) {
 	} {
 		all = append(all, logging(m))
 	}
-	return append(all, replacing("replace", replaceSafely))
+	return append(all, replacing("replace", durableReplace),
+		sharing("shared syncs", (*ringfile.File).Datasync), sharing("shared syncs of futures", startDatasync))
 }
 
 // controls are what would be wrong, and must be found out.
@@ -115,6 +118,7 @@ func controls() []workload {
 		logging(walMode{name: "buffered, no sync", align: 1, write: writeAt, sync: noSync}),
 		logging(walMode{name: "direct, no sync", flag: unix.O_DIRECT, align: 4096, write: writeAt, sync: noSync}),
 		replacing("replace, no sync", replaceWithoutSync),
+		sharing("shared, no sync", noSync),
 	}
 }
 
@@ -171,6 +175,58 @@ func (mode walMode) writeLog(e *ringfile.Engine, dir string, rng *rand.Rand, ack
 		}
 	}
 	return seq, nil
+}
+
+// sharing is a workload in which several append to one log, one after the other, and sync it at the same time.
+func sharing(name string, syncFile func(f *ringfile.File) error) workload {
+	run := func(e *ringfile.Engine, dir string, _ *rand.Rand, acknowledge func(uint64) error) (uint64, error) {
+		return writeShared(e, dir, syncFile, acknowledge)
+	}
+	return workload{name, run, walMode{align: 1}.checkLog}
+}
+
+func writeShared(e *ringfile.Engine, dir string, syncFile func(f *ringfile.File) error, acknowledge func(uint64) error) (uint64, error) {
+	const writers, records = 16, 400
+	f, err := e.OpenFile(filepath.Join(dir, "log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := errors.Join(f.Sync(), syncDir(e, dir), acknowledge(0)); err != nil {
+		return 0, err
+	}
+	var order, ack sync.Mutex
+	var seq, promised uint64
+	var group errgroup.Group
+	for range writers {
+		group.Go(func() error {
+			for {
+				order.Lock()
+				if seq == records {
+					order.Unlock()
+					return nil
+				}
+				seq++
+				own := seq
+				_, err := f.Write(appendRecord(nil, own, 100+int(own*37%900)))
+				order.Unlock()
+				if err := errors.Join(err, syncFile(f)); err != nil {
+					return err
+				}
+				ack.Lock()
+				if own > promised { // and with it all before
+					promised = own
+					err = acknowledge(own)
+				}
+				ack.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+		})
+	}
+	err = group.Wait()
+	return promised, err
 }
 
 // syncDir makes the names in a directory safe.

@@ -53,6 +53,7 @@ func allSteps() []plan.Step {
 		test("ringfile", "ringfile on ext4", 600, ext4, "-test.skip="+forTheHost),
 		test("fsys", "fsys on ext4", 300, ext4, "-test.skip="+forTheHost),
 		test("chain", "chain on ext4", 300, ext4, "-test.skip="+forTheHost),
+		test("durable", "durable on ext4", 300, ext4),
 		// What depends on the file system.
 		test("ringfile", "ringfile on xfs", 600, xfs, "-test.skip=^TestStorm|"+forTheHost,
 			"-test.run=^Test(FileOps|IOPoll|Batch|ReadMulti|Future|SQPoll)"),
@@ -62,6 +63,7 @@ func allSteps() []plan.Step {
 		test("copyfile", "copyfile on xfs", 300, xfs, "-test.run=^TestCopy$"),
 		test("fsys", "fsys on xfs", 300, xfs, "-test.skip=^TestStorm|"+forTheHost),
 		test("chain", "chain on xfs", 300, xfs, "-test.skip=^TestStorm|"+forTheHost),
+		test("durable", "durable on xfs", 300, xfs),
 	}
 }
 

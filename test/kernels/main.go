@@ -204,6 +204,7 @@ func build(dir string) (programs, error) {
 		"copyfile.test": {"test", "-c", "./copyfile"},
 		"fsys.test":     {"test", "-c", "./fsys"},
 		"chain.test":    {"test", "-c", "./chain"},
+		"durable.test":  {"test", "-c", "./durable"},
 	} {
 		out := filepath.Join(dir, name)
 		c := exec.Command("go", slices.Insert(slices.Clone(args), len(args)-1, "-trimpath", "-ldflags=-s -w", "-o", out)...)

@@ -1,0 +1,283 @@
+// Package durable replaces files whole: after a crash a file has its old content or its new one, never a part,
+// and once a call has returned nil it has the new one.
+//
+//	err := durable.ReplaceFile(ctx, "state.json", data, 0o644)
+//
+// Or in pieces:
+//
+//	r, err := durable.Create(ctx, "state.json", 0o644)
+//	if err != nil {
+//		return err
+//	}
+//	defer r.Abandon() // does nothing after Commit
+//	if err := json.NewEncoder(r).Encode(state); err != nil {
+//		return err
+//	}
+//	return r.Commit(ctx)
+//
+// The content is written to a temporary file in the directory of the file, which is synced, renamed, and the
+// directory is synced. Goroutines that replace files in one directory at the same time share the syncs of that.
+//
+// What is replaced:
+//
+//   - A symbolic link is followed, and stays; what it leads to is replaced.
+//   - The mode, the owner and the group of an existing file are kept. If the owner or the group cannot be, as
+//     only root may give files away, nothing is replaced and the error says so. Access control lists and other
+//     extended attributes are not kept.
+//   - A new file has the mode perm, less the umask.
+//   - Only regular files are replaced. Other names (hard links) of a file keep the old content.
+//   - The file is replaced if its directory can be written to, even if the file itself can not.
+//
+// What stays behind: a replacement that fails, is abandoned or given up removes its temporary file. A crash
+// can leave one: its name is a dot, the file's name, and ".tmp-" with a random number.
+//
+// A context ends a call on time, whatever the device does. What had begun may still take effect; the file
+// then has the old or the new content, whole.
+//
+// Linux and other Unix systems keep these promises as far as the file system and the device do, see
+// docs/durability.md. On macOS a sync is F_FULLFSYNC. On Windows a file is replaced whole, but directories
+// cannot be synced: the old content may be back after a crash.
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/fsys"
+)
+
+// FS has the functions of this package as methods, which use one engine. It is a small value, to be copied.
+// The zero value uses the default engine.
+type FS struct {
+	engine *ringfile.Engine // nil: the default engine
+}
+
+// On returns the functions of this package on engine e.
+func On(e *ringfile.Engine) FS { return FS{e} }
+
+// ReplaceFile makes data the content of the named file, which need not exist. See the package comment. The
+// error is an *fs.PathError with Op "replace" and the name; the cause of ctx is within if that ended.
+func ReplaceFile(ctx context.Context, name string, data []byte, perm fs.FileMode) error {
+	return FS{}.ReplaceFile(ctx, name, data, perm)
+}
+
+// Create starts the replacement of the named file, which need not exist. ctx is for this call only.
+func Create(ctx context.Context, name string, perm fs.FileMode) (*Replacement, error) {
+	return FS{}.Create(ctx, name, perm)
+}
+
+// ReplaceFile is the function ReplaceFile on this engine.
+func (s FS) ReplaceFile(ctx context.Context, name string, data []byte, perm fs.FileMode) error {
+	r, err := s.Create(ctx, name, perm)
+	if err != nil {
+		return err
+	}
+	defer r.Abandon()
+	if _, err := r.file.WriteContext(ctx, data); err != nil {
+		return r.wrap(err)
+	}
+	return r.Commit(ctx)
+}
+
+// Replacement is the new content of a file, on its way. Commit or Abandon ends it. It is not safe for concurrent
+// use.
+type Replacement struct {
+	fs   fsys.FS
+	name string // as the caller has it
+	at   string // where it leads to
+	temp string
+	file *ringfile.File
+	dir  *dir
+	old  fs.FileInfo // nil if there is none
+	over bool
+}
+
+// Create is the function Create on this engine.
+func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Replacement, err error) {
+	r := &Replacement{name: name}
+	e := s.engine
+	if e == nil {
+		if e, err = ringfile.Default(); err != nil {
+			return nil, r.wrap(err)
+		}
+	}
+	r.fs = fsys.On(e)
+	if r.at, r.old, err = resolve(ctx, r.fs, name); err != nil {
+		return nil, r.wrap(err)
+	}
+	// The directory first: if it cannot be synced nothing is to be replaced.
+	if r.dir, err = openDir(ctx, r.fs, filepath.Dir(r.at)); err != nil {
+		return nil, r.wrap(err)
+	}
+	if r.old != nil {
+		perm = 0o600 // until it has the owner of the old one
+	}
+	for try := 0; ; try++ {
+		r.temp = filepath.Join(filepath.Dir(r.at), fmt.Sprintf(".%s.tmp-%016x", filepath.Base(r.at), rand.Uint64()))
+		r.file, err = create(ctx, e, r.temp, perm)
+		if !errors.Is(err, fs.ErrExist) || try == 100 {
+			break
+		}
+	}
+	if err != nil {
+		r.dir.close()
+		return nil, r.wrap(err)
+	}
+	return r, nil
+}
+
+// create creates the temporary file. If ctx ends first that is removed, should it be made yet.
+func create(ctx context.Context, e *ringfile.Engine, name string, perm fs.FileMode) (*ringfile.File, error) {
+	var left atomic.Bool // by whoever is first: the caller, who does not wait any more, or the call with its file
+	made := make(chan *os.File, 1)
+	err := e.Call(ctx, name, func() error {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+		if err != nil {
+			return err
+		}
+		if made <- f; left.Swap(true) {
+			discard(<-made, name)
+		}
+		return nil
+	})
+	if err == nil {
+		return e.Adopt(<-made), nil
+	}
+	if left.Swap(true) {
+		select {
+		case f := <-made:
+			go discard(f, name)
+		default: // it failed
+		}
+	}
+	return nil, err
+}
+
+func discard(f *os.File, name string) {
+	f.Close()
+	os.Remove(name)
+}
+
+// resolve follows symbolic links, and returns where they lead and what is there, nil if nothing is.
+func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, error) {
+	for range 40 {
+		info, err := s.Lstat(ctx, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return name, nil, nil
+		case err != nil:
+			return "", nil, err
+		case info.IsDir():
+			return "", nil, syscall.EISDIR
+		case info.Mode().IsRegular():
+			return name, info, nil
+		case info.Mode().Type() != fs.ModeSymlink:
+			return "", nil, errors.New("not a regular file, and no other can be replaced")
+		}
+		link, err := s.Readlink(ctx, name)
+		if err != nil {
+			return "", nil, err
+		}
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(name), link)
+		}
+		name = link
+	}
+	return "", nil, syscall.ELOOP
+}
+
+// Write adds p to the new content.
+func (r *Replacement) Write(p []byte) (n int, err error) {
+	if r.over {
+		return 0, r.wrap(fs.ErrClosed)
+	}
+	if n, err = r.file.Write(p); err != nil {
+		return n, r.wrap(err)
+	}
+	return n, nil
+}
+
+// File returns the temporary file, for what Write does not do (WriteAt, ReadFrom, Allocate). It must neither be
+// closed nor used after Commit or Abandon.
+func (r *Replacement) File() *ringfile.File { return r.file }
+
+// Commit makes the new content that of the file. When it returns nil that is on the device. When it fails the
+// file has its old content, as a rule; after an error of the last step, the sync of the directory, or of ctx, it
+// may have the new one.
+func (r *Replacement) Commit(ctx context.Context) error {
+	if r.over {
+		return r.wrap(fs.ErrClosed)
+	}
+	defer r.Abandon()
+	if err := r.keep(ctx); err != nil {
+		return r.wrap(err)
+	}
+	if err := r.file.SyncContext(ctx); err != nil {
+		return r.wrap(err)
+	}
+	if err := r.file.CloseContext(ctx); err != nil {
+		return r.wrap(err)
+	}
+	if err := r.fs.Rename(ctx, r.temp, r.at); err != nil {
+		return r.wrap(err)
+	}
+	r.over = true // there is nothing to abandon any more
+	defer r.dir.close()
+	if err := r.dir.sync(ctx); err != nil {
+		return r.wrap(err)
+	}
+	return nil
+}
+
+// Abandon ends a replacement that has not been committed, and leaves nothing behind. It does not wait.
+func (r *Replacement) Abandon() {
+	if r.over {
+		return
+	}
+	r.over = true
+	go func() {
+		r.file.Close()
+		r.dir.close()
+	}()
+	r.remove()
+}
+
+// remove removes the temporary file, without waiting for that.
+func (r *Replacement) remove() {
+	go r.fs.Remove(context.Background(), r.temp)
+}
+
+// keep gives the new file the owner, the group and the mode of the old one.
+func (r *Replacement) keep(ctx context.Context) error {
+	if r.old == nil {
+		return nil
+	}
+	e := r.file.Engine()
+	return e.Call(ctx, r.temp, func() error {
+		if err := keepOwner(r.file, r.old); err != nil {
+			return fmt.Errorf("keeping the owner and the group: %w", err)
+		}
+		return r.file.Chmod(r.old.Mode())
+	})
+}
+
+// wrap makes err one of replacing the file: the names in it may be of the temporary one.
+func (r *Replacement) wrap(err error) error {
+	var pe *fs.PathError
+	var le *os.LinkError
+	switch {
+	case errors.As(err, &le):
+		err = le.Err
+	case errors.As(err, &pe) && pe == err:
+		err = pe.Err
+	}
+	return &fs.PathError{Op: "replace", Path: r.name, Err: err}
+}
