@@ -46,8 +46,9 @@ func (f *oddFile) Open(context.Context, uint32) (nodes.FileHandle, uint32, sysca
 	return nil, f.flags, 0
 }
 
-func (f *oddFile) Read(_ context.Context, _ nodes.FileHandle, _ []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	return fuse.ReadResultData([]byte(oddContents[min(off, int64(len(oddContents))):])), 0
+func (f *oddFile) Read(_ context.Context, _ nodes.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n := copy(p, oddContents[min(off, int64(len(oddContents))):])
+	return fuse.ReadResultData(p[:n]), 0
 }
 
 // mountOdd mounts the file system at dir.
