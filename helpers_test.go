@@ -86,3 +86,22 @@ func stacksWith(what string) int {
 	buf := make([]byte, 4<<20)
 	return strings.Count(string(buf[:runtime.Stack(buf, true)]), what)
 }
+
+// prompt is how long what does not wait may take on a machine that has other things to do.
+const prompt = 10 * time.Second
+
+// promptly runs call, which must not wait.
+func promptly(t *testing.T, what string, call func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		call()
+	}()
+	select {
+	case <-done:
+	case <-time.After(prompt):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("%s does not return\n%s", what, buf[:runtime.Stack(buf, true)])
+	}
+}

@@ -529,17 +529,18 @@ func (t *target) sharesSyncs() bool { return t.Stored && t.dev.facts.memory.Get(
 // sync carries out op, a sync, or has part in one. The caller has called begin.
 func (t *target) sync(op *operation) error {
 	t.engine.stats.syncs.Add(1)
-	switch {
-	case !t.sharesSyncs():
+	if !t.sharesSyncs() {
 		_, err := t.perform(op)
 		return err
-	case t.syncs.begin():
-		return t.syncs.now(t, op.code)
+	}
+	err, ok := t.syncs.now(t, op.code)
+	if ok {
+		return err
 	}
 	p := newParked(op, 0)
 	t.syncs.later(t, &p.request, p)
 	<-p.done
-	err := p.err
+	err = p.err
 	p.free()
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -18,25 +17,6 @@ import (
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/uring"
 )
-
-// prompt is how long what does not wait may take on a machine that has other things to do.
-const prompt = 10 * time.Second
-
-// promptly runs call, which must not wait.
-func promptly(t *testing.T, what string, call func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		call()
-	}()
-	select {
-	case <-done:
-	case <-time.After(prompt):
-		buf := make([]byte, 1<<20)
-		t.Fatalf("%s does not return\n%s", what, buf[:runtime.Stack(buf, true)])
-	}
-}
 
 // onTime checks the error of a call whose context, or deadline, has ended.
 func onTime(t *testing.T, what string, want error, call func(ctx context.Context) error) {

@@ -60,6 +60,7 @@ func (q *queue) reap() {
 		q.waitForCompletion(submit)
 		q.mu.Lock()
 		q.state = running
+		bound = q.bind(bound) // before others get to run here
 		q.mu.Unlock()
 		q.completeAll()
 		// Let the goroutines that were woken queue their next requests, so that the next call submits

@@ -1,6 +1,9 @@
 package ringfile
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"sync"
 
 	"github.com/ringfile/ringfile/internal/count"
@@ -16,10 +19,16 @@ import (
 // may have been part of it.
 type syncs struct {
 	mu      sync.Mutex
-	running int      // syncs under way
+	running int      // syncs under way, or about to be
 	waiting requests // for the next one; their completers are syncing
 	failed  int      // syncs that failed
 	err     error    // of the last of them
+
+	// made has the syncs that are being made, until it is noted whether they failed, and who waits for that.
+	made [maxSyncs]struct {
+		busy bool
+		wake []chan struct{}
+	}
 
 	shared *count.Counter // of the engine: those that had part in one made for others
 }
@@ -42,20 +51,15 @@ type syncing interface {
 	giveUp(cause) // ends it
 }
 
-// begin reports whether the caller may make a sync now; then it does, by now.
-func (s *syncs) begin() bool {
+// now makes a sync for its caller, if that is possible without waiting for others.
+func (s *syncs) now(file syncMaker, code opcode) (err error, ok bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.running == maxSyncs {
-		return false
+		s.mu.Unlock()
+		return nil, false
 	}
 	s.running++
-	return true
-}
-
-// now makes a sync for its caller.
-func (s *syncs) now(file syncMaker, code opcode) error {
-	err := s.make(file, code)
+	err = s.makeAndUnlock(file, code, false)
 	s.mu.Lock()
 	more := s.waiting.n > 0
 	if !more {
@@ -65,7 +69,7 @@ func (s *syncs) now(file syncMaker, code opcode) error {
 	if more {
 		outside.Go(func() { s.serve(file) })
 	}
-	return err
+	return err, true
 }
 
 // later has a request have part in the next sync.
@@ -100,41 +104,77 @@ func (s *syncs) serve(file syncMaker) {
 			s.mu.Unlock()
 			return
 		}
-		s.mu.Unlock()
 		code := opFdatasync
 		for r := round.head; r != nil; r = r.next {
 			if r.code == opFsync {
 				code = opFsync
 			}
 		}
+		err := s.makeAndUnlock(file, code, true)
 		s.shared.Add(uint64(round.n - 1))
-		err := file.refused(code.name())
-		if err == nil {
-			err = s.make(file, code)
-		}
 		round.synced(err)
 	}
 }
 
-// make makes a sync, and tells those who wait for the next one if it fails.
-func (s *syncs) make(file syncMaker, code opcode) error {
-	s.mu.Lock()
-	before := s.failed
+// makeAndUnlock makes a sync, and tells those who wait for the next one if it fails. mu is held at the call: from
+// when it has been decided for whom the sync is made, no failure escapes it. One that is shared waits for those
+// that run beside it: they may have been told by the kernel of a failure that it would have been told of. One that
+// its caller makes for himself is told what os would be told.
+func (s *syncs) makeAndUnlock(file syncMaker, code opcode, shared bool) error {
+	before, own := s.failed, 0
+	for s.made[own].busy {
+		own++
+	}
+	m := &s.made[own]
+	m.busy = true
 	s.mu.Unlock()
-	err := file.makeSync(code)
+
+	err := file.refused(code.name())
+	if err == nil {
+		err = file.makeSync(code)
+	}
 	var gone requests
 	s.mu.Lock()
-	switch {
-	case err != nil:
+	if err != nil && !wasGivenUp(err) {
 		s.failed++
 		s.err = err
 		gone, s.waiting = s.waiting, requests{}
-	case s.failed != before:
+	}
+	m.busy = false
+	for _, ch := range m.wake {
+		ch <- struct{}{}
+	}
+	m.wake = m.wake[:0]
+	if err == nil && shared {
+		s.waitBeside(own)
+	}
+	if err == nil && s.failed != before {
 		err = s.err
 	}
 	s.mu.Unlock()
 	gone.synced(err)
 	return err
+}
+
+// waitBeside waits until it is noted whether those have failed that run beside one that has ended. mu is held at the
+// call and at the return.
+func (s *syncs) waitBeside(own int) {
+	for i := range s.made {
+		if i == own || !s.made[i].busy {
+			continue
+		}
+		ch := outside.Chan()
+		s.made[i].wake = append(s.made[i].wake, ch)
+		s.mu.Unlock()
+		<-ch
+		outside.Free(ch)
+		s.mu.Lock()
+	}
+}
+
+// wasGivenUp reports whether a sync ended because somebody asked for that, and so says nothing of the disk.
+func wasGivenUp(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) || errors.Is(err, ErrEngineClosed)
 }
 
 // synced ends all of a line whose sync ended with err.

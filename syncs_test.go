@@ -3,7 +3,6 @@ package ringfile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -227,13 +226,13 @@ func TestSyncsShared(t *testing.T) {
 		haveWaiting(f, len(names))
 		slow.end <- nil
 		slow.end <- nil
+		<-slow.begun
+		slow.end <- nil
 		for _, ch := range first {
 			if err := <-ch; err != nil {
 				t.Error(err)
 			}
 		}
-		<-slow.begun
-		slow.end <- nil
 		for i, ch := range rest {
 			if err := <-ch; err != nil {
 				t.Errorf("%s: %v", names[i], err)
@@ -248,14 +247,21 @@ func TestSyncsShared(t *testing.T) {
 // TestSyncsFail has a sync fail: those that run beside it and those that wait fail with it, those that come
 // later do not.
 func TestSyncsFail(t *testing.T) {
+	t.Run("first", func(t *testing.T) { testSyncsFail(t, true) })
+	t.Run("last", func(t *testing.T) { testSyncsFail(t, false) })
+}
+
+// testSyncsFail has one of two syncs fail, before the other one ends or after that.
+func testSyncsFail(t *testing.T, first bool) {
 	eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
 		f := slowFile(t, e)
 		defer f.Close()
 		slow := newSlowSync(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		all := asked(ctx, f, "Sync", "StartDatasync")
+		all := asked(ctx, f, "SyncContext") // for which somebody else makes them, as they might be shared
 		<-slow.begun
+		all = append(all, asked(ctx, f, "StartDatasync")...)
 		<-slow.begun
 		var names []string
 		for name := range everySync {
@@ -264,9 +270,15 @@ func TestSyncsFail(t *testing.T) {
 		all = append(all, asked(ctx, f, names...)...)
 		haveWaiting(f, len(names))
 		failure := errors.New("the disk is gone")
-		slow.end <- failure
-		haveWaiting(f, 0)
-		slow.end <- nil // too late to be a success
+		if first {
+			slow.end <- failure
+			haveWaiting(f, 0)
+			slow.end <- nil // too late to be a success
+		} else {
+			slow.end <- nil // which may be one only because the other has been told
+			time.Sleep(10 * time.Millisecond)
+			slow.end <- failure
+		}
 		for _, ch := range all {
 			if err := <-ch; !errors.Is(err, failure) {
 				t.Errorf("%v, want %v", err, failure)
@@ -385,11 +397,11 @@ func TestStormSyncs(t *testing.T) {
 			f.Close()
 			eventually(func() bool { return f.t.uses.Load() == closedBit })
 			onSync = nil
-			f.t.syncs.mu.Lock()
-			if f.t.syncs.running != 0 || f.t.syncs.waiting.n != 0 {
-				t.Error(fmt.Sprint("left behind: ", f.t.syncs.running, " syncs, ", f.t.syncs.waiting.n, " that wait"))
-			}
-			f.t.syncs.mu.Unlock()
+			eventually(func() bool { // who has made the last one ends after having told
+				f.t.syncs.mu.Lock()
+				defer f.t.syncs.mu.Unlock()
+				return f.t.syncs.running == 0 && f.t.syncs.waiting.n == 0
+			})
 		}
 	})
 }

@@ -31,8 +31,8 @@
 // What stays behind: a replacement that fails, is abandoned or given up removes its temporary file. A crash
 // can leave one: its name is a dot, the file's name, and ".tmp-" with a random number.
 //
-// A context ends a call on time, whatever the device does. What had begun may still take effect; the file
-// then has the old or the new content, whole.
+// A context ends a call on time, whatever the device does. What had begun may still take effect, even after a
+// later replacement; the file then has the old or one of the new contents, whole.
 //
 // Linux and other Unix systems keep these promises as far as the file system and the device do, see
 // docs/durability.md. On macOS a sync is F_FULLFSYNC. On Windows a file is replaced whole, but directories
@@ -40,6 +40,7 @@
 package durable
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,11 +99,13 @@ type Replacement struct {
 	dir  *dir
 	old  fs.FileInfo // nil if there is none
 	over bool
+	err  error           // of a Write
+	ctx  context.Context // of the latest call that had one
 }
 
 // Create is the function Create on this engine.
 func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Replacement, err error) {
-	r := &Replacement{name: name}
+	r := &Replacement{name: name, ctx: ctx}
 	e := s.engine
 	if e == nil {
 		if e, err = ringfile.Default(); err != nil {
@@ -114,14 +117,19 @@ func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Repla
 		return nil, r.wrap(err)
 	}
 	// The directory first: if it cannot be synced nothing is to be replaced.
-	if r.dir, err = openDir(ctx, r.fs, filepath.Dir(r.at)); err != nil {
+	// No name is made simpler anywhere: what precedes a ".." may be a symbolic link.
+	dir, base := filepath.Split(r.at)
+	if base == "" {
+		return nil, r.wrap(syscall.ENOENT)
+	}
+	if r.dir, err = openDir(ctx, r.fs, cmp.Or(dir, ".")); err != nil {
 		return nil, r.wrap(err)
 	}
 	if r.old != nil {
 		perm = 0o600 // until it has the owner of the old one
 	}
 	for try := 0; ; try++ {
-		r.temp = filepath.Join(filepath.Dir(r.at), fmt.Sprintf(".%s.tmp-%016x", filepath.Base(r.at), rand.Uint64()))
+		r.temp = fmt.Sprintf("%s.%s.tmp-%016x", dir, base, rand.Uint64())
 		r.file, err = create(ctx, e, r.temp, perm)
 		if !errors.Is(err, fs.ErrExist) || try == 100 {
 			break
@@ -187,7 +195,8 @@ func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, 
 			return "", nil, err
 		}
 		if !filepath.IsAbs(link) {
-			link = filepath.Join(filepath.Dir(name), link)
+			dir, _ := filepath.Split(name)
+			link = dir + link
 		}
 		name = link
 	}
@@ -200,7 +209,8 @@ func (r *Replacement) Write(p []byte) (n int, err error) {
 		return 0, r.wrap(fs.ErrClosed)
 	}
 	if n, err = r.file.Write(p); err != nil {
-		return n, r.wrap(err)
+		r.err = r.wrap(err)
+		return n, r.err
 	}
 	return n, nil
 }
@@ -216,7 +226,11 @@ func (r *Replacement) Commit(ctx context.Context) error {
 	if r.over {
 		return r.wrap(fs.ErrClosed)
 	}
+	r.ctx = ctx
 	defer r.Abandon()
+	if r.err != nil {
+		return r.err // who has not looked at what Write returned
+	}
 	if err := r.keep(ctx); err != nil {
 		return r.wrap(err)
 	}
@@ -237,22 +251,18 @@ func (r *Replacement) Commit(ctx context.Context) error {
 	return nil
 }
 
-// Abandon ends a replacement that has not been committed, and leaves nothing behind. It does not wait.
+// Abandon ends a replacement that has not been committed, and leaves nothing behind. It waits for that as long as
+// the context of the last call lasts.
 func (r *Replacement) Abandon() {
 	if r.over {
 		return
 	}
 	r.over = true
-	go func() {
-		r.file.Close()
-		r.dir.close()
-	}()
-	r.remove()
-}
-
-// remove removes the temporary file, without waiting for that.
-func (r *Replacement) remove() {
-	go r.fs.Remove(context.Background(), r.temp)
+	r.dir.close()
+	if r.file.CloseContext(r.ctx); r.ctx.Err() == nil && r.fs.Remove(r.ctx, r.temp) == nil {
+		return
+	}
+	go os.Remove(r.temp) // the context has ended, or the engine is closed
 }
 
 // keep gives the new file the owner, the group and the mode of the old one.

@@ -179,6 +179,69 @@ func TestReplaceLink(t *testing.T) {
 	})
 }
 
+// TestReplaceNames has names that mean something else once they are made simpler: what precedes ".." is a link.
+func TestReplaceNames(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege there")
+	}
+	eachBackend(t, func(t *testing.T, e *ringfile.Engine) {
+		top := t.TempDir()
+		far := filepath.Join(top, "far", "away")
+		if err := os.MkdirAll(far, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		link := filepath.Join(top, "link")
+		if err := os.Symlink(far, link); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../by-link", filepath.Join(far, "conf")); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{
+			link + "/conf":       "by-link",
+			link + "/../by-name": "by-name",
+			link + "/file":       "away/file",
+		} {
+			if err := On(e).ReplaceFile(t.Context(), name, []byte(name), 0o600); err != nil {
+				t.Error(err)
+			}
+			if got, err := os.ReadFile(filepath.Join(top, "far", want)); string(got) != name || err != nil {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		alone(t, top, 2)
+		alone(t, filepath.Join(top, "far"), 3)
+		alone(t, far, 2)
+		// Names without a directory, in this one.
+		t.Chdir(far)
+		if err := On(e).ReplaceFile(t.Context(), "file", []byte("here"), 0o600); err != nil {
+			t.Error(err)
+		}
+		if got, _ := os.ReadFile(filepath.Join(far, "file")); string(got) != "here" {
+			t.Errorf("%q", got)
+		}
+		alone(t, far, 2)
+	})
+}
+
+// TestReplacementUnwritten ignores that a Write has failed: Commit does not.
+func TestReplacementUnwritten(t *testing.T) {
+	eachBackend(t, func(t *testing.T, e *ringfile.Engine) {
+		name := filepath.Join(t.TempDir(), "file")
+		r, err := On(e).Create(t.Context(), name, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.File().SetDeadline(time.Unix(1, 0)) // any error will do
+		fmt.Fprint(r, "lost")
+		r.File().SetDeadline(time.Time{})
+		if err := r.Commit(t.Context()); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Commit: %v", err)
+		}
+		alone(t, filepath.Dir(name), 0)
+	})
+}
+
 // TestReplaceRefused names what cannot be replaced: the error says why, has the caller's name, and nothing is
 // left behind.
 func TestReplaceRefused(t *testing.T) {
@@ -212,7 +275,22 @@ func TestReplaceRefused(t *testing.T) {
 			}
 		}
 		alone(t, sub, 0)
+		alone(t, ".", here(t))
 	})
+}
+
+// here returns how many names the current directory has, those of temporary files apart.
+func here(t *testing.T) (n int) {
+	names, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range names {
+		if !strings.Contains(e.Name(), ".tmp-") {
+			n++
+		}
+	}
+	return n
 }
 
 // TestReplaceGivenUp has contexts end at every moment: the content is the old one or a new one, whole, and

@@ -197,20 +197,6 @@ func splitFlags(arg string) (flags []string) {
 	return flags
 }
 
-// splitJ turns -j8 among the flags, which make and xargs have taught to everybody, into -j=8.
-func splitJ(args []string) []string {
-	args = slices.Clone(args)
-	for i, arg := range args {
-		if arg == "--" || arg == "-" || !strings.HasPrefix(arg, "-") && (i == 0 || args[i-1] != "-j" && args[i-1] != "--j") {
-			break
-		}
-		if n, ok := strings.CutPrefix(arg, "-j"); ok && n != "" && '0' <= n[0] && n[0] <= '9' {
-			args[i] = "-j=" + n
-		}
-	}
-	return args
-}
-
 // runSum carries out the command sum and returns the exit status.
 func runSum(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags, err := parseSum(args, stdout, stderr)
