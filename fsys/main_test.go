@@ -83,6 +83,7 @@ func onEngines(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringf
 			if err := e.Close(); err != nil {
 				t.Errorf("Engine.Close: %v", err)
 			}
+			awaitQuiet(e) // who comes too late for the engine has a permit until he has seen that
 			if s := e.Stats(); s.InFlight != 0 || s.BlockingCalls != 0 {
 				t.Errorf("left behind or lost: %+v", s)
 			}
