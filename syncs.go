@@ -15,8 +15,8 @@ import (
 // their own would.
 //
 // The kernel reports that data could not be written once for each open file, to the sync that finds out. So a
-// sync that fails has failed for all that run beside it, and for those that wait for the next one: their data
-// may have been part of it.
+// sync that fails has failed for those that wait for the next one, too, and for those for whom one is made that
+// runs beside it: their data may have been part of it.
 type syncs struct {
 	mu      sync.Mutex
 	running int      // syncs under way, or about to be
