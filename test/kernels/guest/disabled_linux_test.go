@@ -102,7 +102,7 @@ func useDisabled() error {
 	return nil
 }
 
-// roundTrip writes to a new file, syncs it and reads it again.
+// roundTrip writes to a new file, syncs it, prefetches it and reads it again.
 func roundTrip(e *ringfile.Engine, name string) error {
 	f, err := e.Create(name)
 	if err != nil {
@@ -114,6 +114,9 @@ func roundTrip(e *ringfile.Engine, name string) error {
 		return err
 	}
 	if _, err := f.StartSync().Await(); err != nil {
+		return err
+	}
+	if err := f.Prefetch(0, int64(len(want))); err != nil { // which goes through a ring, if there is one
 		return err
 	}
 	got := make([]byte, len(want))
