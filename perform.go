@@ -533,14 +533,13 @@ func (t *target) sync(op *operation) error {
 		_, err := t.perform(op)
 		return err
 	}
-	err, ok := t.syncs.now(t, op.code)
-	if ok {
+	if ok, err := t.syncs.now(t, op.code); ok {
 		return err
 	}
 	p := newParked(op, 0)
 	t.syncs.later(t, &p.request, p)
 	<-p.done
-	err = p.err
+	err := p.err
 	p.free()
 	return err
 }

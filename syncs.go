@@ -52,11 +52,11 @@ type syncing interface {
 }
 
 // now makes a sync for its caller, if that is possible without waiting for others.
-func (s *syncs) now(file syncMaker, code opcode) (err error, ok bool) {
+func (s *syncs) now(file syncMaker, code opcode) (ok bool, err error) {
 	s.mu.Lock()
 	if s.running == maxSyncs {
 		s.mu.Unlock()
-		return nil, false
+		return false, nil
 	}
 	s.running++
 	err = s.makeAndUnlock(file, code, false)
@@ -69,7 +69,7 @@ func (s *syncs) now(file syncMaker, code opcode) (err error, ok bool) {
 	if more {
 		outside.Go(func() { s.serve(file) })
 	}
-	return err, true
+	return true, err
 }
 
 // later has a request have part in the next sync.

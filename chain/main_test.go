@@ -16,6 +16,7 @@ import (
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/chain"
+	"github.com/ringfile/ringfile/internal/enginetest"
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
@@ -76,26 +77,12 @@ func ringsAmong(fds []string) (n int) {
 const fileSize = 1 << 20
 
 // small is an engine that is soon full.
-var small = ringfile.Config{Rings: 2, Depth: 16, BlockingLimit: 8}
+var small = enginetest.Small
 
 // routes runs test on an engine of each backend that there is.
 func routes(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
 	t.Helper()
-	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
-		t.Run(b.String(), func(t *testing.T) {
-			t.Setenv("RINGFILE_BACKEND", b.String())
-			e, err := ringfile.New(c)
-			if err != nil {
-				t.Skipf("no %s backend: %v", b, err)
-			}
-			defer e.Close() // of a test that skips the rest of itself
-			defer testutil.Watchdog(t, time.Minute+testutil.StressTime(t))()
-			test(t, e)
-			if err := e.Close(); err != nil {
-				t.Errorf("Engine.Close: %v", err)
-			}
-		})
-	}
+	enginetest.Backends(t, c, test)
 }
 
 // files runs test on a file of Pattern, buffered and direct, on each backend.

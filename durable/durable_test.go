@@ -15,23 +15,15 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/enginetest"
 )
+
+// TestMain looks for descriptors that are left open.
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // eachBackend runs test on an engine of each backend that there is.
 func eachBackend(t *testing.T, test func(t *testing.T, e *ringfile.Engine)) {
-	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
-		t.Run(b.String(), func(t *testing.T) {
-			t.Setenv("RINGFILE_BACKEND", b.String())
-			e, err := ringfile.New(ringfile.Config{})
-			if err != nil {
-				t.Skip(err)
-			}
-			test(t, e)
-			if err := e.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	enginetest.Backends(t, ringfile.Config{}, test)
 }
 
 // check checks the content and the mode of a file, and that its directory has n names, none of them temporary.
