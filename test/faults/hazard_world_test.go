@@ -240,7 +240,9 @@ func TestHazardWorldColdReaders(t *testing.T) {
 				t.Logf("%s: %d reads; stop-the-world: median %v, p99 %v, max %v of %d",
 					o.name, stop(), quantile(all, 0.5), p99[o.name], worst[o.name], len(all))
 			}
-			if limit := max(5*p99["os"], 2*time.Millisecond); p99["ringfile"] > limit {
+			// A thread that is to stop may have to wait for a processor first, for a tick (4 ms) and more
+			// beside the threads that serve the disk: of two processors, here.
+			if limit := max(5*p99["os"], worldLimit/5); p99["ringfile"] > limit {
 				return fmt.Errorf("p99 of stopping the world: %v, with os.File %v: want %v at most", p99["ringfile"], p99["os"], limit)
 			}
 			// The longest is luck, also with os.File, whose 1,024 threads all want to run.
