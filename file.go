@@ -219,22 +219,30 @@ func (t *target) readCached(p []byte, off int64) bool {
 // readNow makes a read that is expected to be served at once, and returns how many bytes it gave; with
 // offCurrent at the file position.
 //
-// pread(2) costs a tenth less than preadv2(2), which alone can be told not to wait. So once the reads of a file
-// have been served at once for long, they are preads, but for those of every sixteenth page: they tell when
-// that is over. What waits until then waits as os.File's does, with a permit.
+// pread(2) and read(2) cost a tenth less than preadv2(2), which alone can be told not to wait. So once the reads
+// of a file have been served at once for long, they are those, but for the reads of every sixteenth page, or
+// every sixteenth at the position: they tell when that is over. What waits until then waits as os.File's does,
+// with a permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
 	permit := t.dev.calls.Acquire()
 	hits := t.hits.Load()
-	if hits >= hotHits && off != offCurrent && off>>12&15 != 0 {
+	turn := off >> 12
+	if off == offCurrent {
+		turn = int64(hits)
+	}
+	if hits >= hotHits && turn&15 != 0 {
 		n, _ = t.Pread(p, off, true)
+		if off == offCurrent {
+			t.hits.Store(max(hits+1, hotHits))
+		}
 	} else {
 		var errno syscall.Errno
 		n, errno = t.PreadNowait(p, off)
 		switch {
 		case errno != 0 || n == 0:
 			t.hits.Store(0)
-		case hits < hotHits:
-			t.hits.Store(hits + 1)
+		case hits < hotHits || off == offCurrent:
+			t.hits.Store(max(hits+1, 0))
 		}
 	}
 	t.dev.calls.Release(&permit)
@@ -332,7 +340,7 @@ func (t *target) readCachedHere(p []byte) (n int, done bool) {
 
 // betweenPages reports whether the position is one where the page cache can end.
 func (t *target) betweenPages() bool {
-	pos, err := t.OS.Seek(0, io.SeekCurrent)
+	pos, err := t.Handle.Seek(0, io.SeekCurrent)
 	return err == nil && pos%4096 == 0
 }
 

@@ -11,7 +11,7 @@ import (
 // The methods in this file do what os does, through os. Those that can wait for a device take a permit
 // among the bounded blocking calls.
 
-// call makes a call of os, named for its errors, with a use of the descriptor and a permit.
+// osCall makes a call of os, named for its errors, with a use of the descriptor and a permit.
 func osCall[T any](f *File, name string, call func(*os.File) (T, error)) (v T, err error) {
 	if !f.valid() {
 		return v, fs.ErrInvalid
@@ -73,7 +73,17 @@ func (f *File) SyscallConn() (syscall.RawConn, error) {
 }
 
 // Stat describes the file. See fstat(2).
-func (f *File) Stat() (fs.FileInfo, error) { return osCall(f, "stat", (*os.File).Stat) }
+func (f *File) Stat() (fs.FileInfo, error) {
+	if !f.valid() {
+		return nil, fs.ErrInvalid
+	}
+	if err := f.t.refused("stat"); err != nil {
+		return nil, err
+	}
+	permit := f.t.dev.calls.Acquire()
+	defer f.t.dev.calls.Release(&permit)
+	return f.t.OS.Stat() // which keeps the descriptor open itself
+}
 
 // Seek moves the file position to offset, relative to the start, the position or the end
 // (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns it. It waits for no device, but for a Read
@@ -86,6 +96,16 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 		return 0, err
 	}
 	defer f.t.end()
+	if f.t.Seekable && whence <= io.SeekCurrent {
+		// It can wait for nothing but the position, which nobody else has now.
+		f.t.position.Lock(nil, nil)
+		if !f.t.kernelsOwn() {
+			pos, err := f.t.Handle.Seek(offset, whence)
+			f.t.position.Unlock()
+			return pos, f.t.wrap("seek", err)
+		}
+		f.t.position.Unlock()
+	}
 	f.t.position.RLock()
 	defer f.t.position.RUnlock()
 	if f.t.Seekable { // it may wait for a transfer that has the position in the kernel

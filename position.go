@@ -80,7 +80,7 @@ func (t *target) locate(op *operation) (pos int64) {
 	if t.kernelsOwn() && !(t.polled && t.Direct) { // a ring does not move it
 		return 0
 	}
-	pos, err := t.OS.Seek(0, io.SeekCurrent)
+	pos, err := t.Handle.Seek(0, io.SeekCurrent)
 	if err == nil {
 		op.off = pos
 	}
@@ -96,8 +96,8 @@ func (t *target) moveOn(op *operation, pos int64, n int, err error) error {
 	if t.Append && op.code.writes() {
 		to, whence = 0, io.SeekEnd
 	}
-	if _, err1 := t.OS.Seek(to, whence); err1 != nil && (err == nil || err == io.EOF) {
-		return err1
+	if _, err1 := t.Handle.Seek(to, whence); err1 != nil && (err == nil || err == io.EOF) {
+		return t.wrap("seek", err1)
 	}
 	return err
 }

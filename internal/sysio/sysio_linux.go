@@ -173,6 +173,9 @@ func (h Handle) Pread(p []byte, off int64, once bool) (n int, err error) {
 	}
 }
 
+// Seek moves the file position, of a file that is no directory.
+func (h Handle) Seek(off int64, whence int) (int64, error) { return unix.Seek(h.FD, off, whence) }
+
 // Pwrite writes p at off; with OffCurrent at the file position.
 func (h Handle) Pwrite(p []byte, off int64) (n int, err error) {
 	for {

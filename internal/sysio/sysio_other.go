@@ -49,6 +49,8 @@ func (h Handle) Pread(p []byte, off int64, once bool) (int, error) {
 	return h.OS.ReadAt(p, off)
 }
 
+func (h Handle) Seek(off int64, whence int) (int64, error) { return h.OS.Seek(off, whence) }
+
 func (h Handle) Pwrite(p []byte, off int64) (int, error) {
 	if off == OffCurrent {
 		return h.OS.Write(p)
