@@ -48,8 +48,10 @@ type queue struct {
 	broken   atomic.Pointer[error] // io_uring_enter failed for good
 	stats    queueStats
 
-	cqes [64]uring.CQE // the reaper's
-	done []*request    // the reaper's
+	// The reaper's.
+	cqes    [64]uring.CQE
+	done    []*request
+	waitArg uring.WaitArg
 }
 
 // state is what the reaper does, and so what a caller has to do for its entry to be submitted.

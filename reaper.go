@@ -56,8 +56,12 @@ func (q *queue) reap() {
 		if !q.polling.byEnter() {
 			q.state = waiting
 		}
+		limit := time.Duration(0)
+		if (submit == 0 || q.polling.sq) && int(q.u.SQReady()) >= int(q.inFlight.Load())+q.cancels {
+			limit = unsureWait
+		}
 		q.mu.Unlock()
-		q.waitForCompletion(submit)
+		q.waitForCompletion(submit, limit)
 		q.mu.Lock()
 		q.state = running
 		bound = q.bind(bound) // before others get to run here
@@ -75,15 +79,20 @@ func (q *queue) quiet() bool {
 	return q.inFlight.Load() == 0 && q.cancels == 0 && q.waiting.n == 0
 }
 
+// unsureWait is for how long the reaper waits at a time while the kernel may have nothing that could complete: others
+// are to submit what is queued, or the kernel's thread is, and if they find that the ring is broken nobody could
+// wake the reaper.
+const unsureWait = 100 * time.Millisecond
+
 // waitForCompletion submits entries and waits until a completion is there, in one system call, or for a
-// while if there cannot be one.
-func (q *queue) waitForCompletion(submit uint32) {
+// while if there cannot be one. limit, if not 0, bounds the wait, where the kernel can do that (Linux 5.11).
+func (q *queue) waitForCompletion(submit uint32, limit time.Duration) {
 	if q.broken.Load() != nil {
 		q.salvage()
 		time.Sleep(brokenPoll) // completions may still arrive, but nothing can wait for them
 		return
 	}
-	if !q.enter(submit, 1) {
+	if !q.enter(submit, 1, limit) {
 		time.Sleep(10 * time.Microsecond)
 	}
 	if q.polling.byEnter() {

@@ -76,6 +76,49 @@ func TestBrokenRing(t *testing.T) {
 	}
 }
 
+// TestBrokenBesideReaper has the submitter be the one who finds that the ring is broken, while the reaper waits in the
+// kernel for what the submitter was about to submit: nothing would complete.
+func TestBrokenBesideReaper(t *testing.T) {
+	waits := make(chan struct{}, 1)
+	var broken atomic.Bool
+	e := hookedEngine(t, func(toSubmit, minComplete uint32, flags uring.EnterFlags) (int, syscall.Errno, bool) {
+		switch {
+		case broken.Load():
+			return 0, syscall.EBADF, true
+		case minComplete > 0 && toSubmit == 0: // the reaper
+			select {
+			case waits <- struct{}{}:
+			default:
+			}
+		case minComplete == 0: // the submitter
+			select {
+			case <-waits: // of earlier
+			default:
+			}
+			select {
+			case <-waits:
+				time.Sleep(5 * time.Millisecond)
+				broken.Store(true)
+				return 0, syscall.EBADF, true
+			case <-time.After(time.Millisecond):
+			}
+		}
+		return 0, 0, false
+	})
+	if !e.devices.rings.spare.Features().Has(uring.FeatExtArg) {
+		t.Skip("needs Linux 5.11, for a wait with a limit")
+	}
+	for end := time.Now().Add(30 * time.Second); !broken.Load() && time.Now().Before(end); {
+		readEverywhere(t, e)
+	}
+	if s := e.Stats(); s.Broken != 1 || s.Blocking == 0 || s.InFlight != 0 {
+		t.Errorf("stats after the break: %+v", s)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestEnterTrouble has io_uring_enter refuse now and then, submit less than it was asked to, and
 // return without a completion: nothing is lost or done twice.
 func TestEnterTrouble(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"syscall"
 	"time"
+
+	"github.com/ringfile/ringfile/uring"
 )
 
 // submit queues a request and sees to it that it is submitted. It reports false if the queue does not take
@@ -63,7 +65,7 @@ func (q *queue) submitQueued() {
 		n := q.u.SQReady()
 		if n > 0 && q.state == waiting && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
 			q.mu.Unlock()
-			if time.Sleep(pause); q.enter(n, 0) {
+			if time.Sleep(pause); q.enter(n, 0, 0) {
 				pause = 0
 			} else {
 				pause = min(max(2*pause, 10*time.Microsecond), time.Millisecond)
@@ -82,11 +84,12 @@ func (q *queue) submitQueued() {
 	}
 }
 
-// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion. It may
+// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion, up to limit if that is
+// not 0. It may
 // return earlier, and callers look for themselves. It reports false if the kernel refuses for the moment:
 // it is out of memory, or wants completions to be reaped first. Nothing that is visible to the kernel is
 // ever reported as failed here; it is submitted by a later call.
-func (q *queue) enter(submit, minComplete uint32) bool {
+func (q *queue) enter(submit, minComplete uint32, limit time.Duration) bool {
 	if q.broken.Load() != nil {
 		return true
 	}
@@ -94,14 +97,20 @@ func (q *queue) enter(submit, minComplete uint32) bool {
 	if !need {
 		return true
 	}
-	n, err := q.u.Enter(submit, minComplete, flags)
+	var n int
+	var err error
+	if limit > 0 && minComplete > 0 && q.u.Features().Has(uring.FeatExtArg) {
+		n, err = q.u.EnterTimeout(submit, minComplete, flags, limit, &q.waitArg)
+	} else {
+		n, err = q.u.Enter(submit, minComplete, flags)
+	}
 	q.stats.enters.Add(1)
 	if n > 0 && !q.polling.sq {
 		q.stats.submissions.Add(uint64(n))
 		q.stats.batches[min(bits.Len(uint(n)), len(q.stats.batches))-1].Add(1)
 	}
 	switch err {
-	case nil, syscall.EINTR:
+	case nil, syscall.EINTR, syscall.ETIME:
 	case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 		q.stats.busy.Add(1)
 		return false
