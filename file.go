@@ -367,13 +367,6 @@ func (f *File) Sync() error { return f.control(context.Background(), operation{c
 // See fdatasync(2).
 func (f *File) Datasync() error { return f.control(context.Background(), operation{code: opFdatasync}) }
 
-// Allocate reserves space on the device for the length bytes at off and extends the file to hold
-// them, so that writing there cannot fail for lack of space. See fallocate(2). The error matches
-// errors.ErrUnsupported on file systems that cannot.
-func (f *File) Allocate(off, length int64) error {
-	return f.control(context.Background(), operation{code: opAllocate, off: off, length: length})
-}
-
 // Prefetch asks for the length bytes at off to be read into the page cache, and does not wait for
 // them; a length of zero means up to the end of the file. It is a hint: there may be no room, and
 // O_DIRECT reads do not use the page cache. See posix_fadvise(2), POSIX_FADV_WILLNEED.

@@ -182,6 +182,7 @@ var operations = []struct {
 	{"truncate", 10, (*tester).truncate},
 	{"allocate", 20, (*tester).allocate},
 	{"punch", 20, (*tester).punch},
+	{"next data", 20, (*tester).nextData},
 	{"prefetch", 10, (*tester).prefetch},
 	{"sync", 2, (*tester).sync},
 	{"reopen", 6, (*tester).reopen},

@@ -234,9 +234,36 @@ func (h Handle) Sync(dataOnly bool) error {
 	}
 }
 
-// Allocate is fallocate(2) with mode 0.
-func (h Handle) Allocate(off, length int64) error {
-	return RetryEINTR(func() error { return unix.Fallocate(h.FD, 0, off, length) })
+// Modes of Allocate, see fallocate(2).
+const (
+	KeepSize  = unix.FALLOC_FL_KEEP_SIZE
+	ZeroRange = unix.FALLOC_FL_ZERO_RANGE
+	PunchHole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+)
+
+// Allocate is fallocate(2).
+func (h Handle) Allocate(mode uint32, off, length int64) error {
+	return RetryEINTR(func() error { return unix.Fallocate(h.FD, mode, off, length) })
+}
+
+// NextData returns where the data begins and ends that is at off or the next behind it: ENXIO if there is none,
+// EINVAL where the file system does not tell. It moves the file position and puts it back: nobody else may use it
+// meanwhile.
+func (h Handle) NextData(off int64) (start, end int64, err error) {
+	pos, err := unix.Seek(h.FD, 0, io.SeekCurrent)
+	if err != nil {
+		return 0, 0, err
+	}
+	if start, err = unix.Seek(h.FD, off, unix.SEEK_DATA); err == nil {
+		end, err = unix.Seek(h.FD, start, unix.SEEK_HOLE)
+	}
+	if err == nil && (start < off || end <= start) {
+		err = syscall.EINVAL // the file has changed meanwhile, or the file system talks nonsense
+	}
+	if _, err1 := unix.Seek(h.FD, pos, io.SeekStart); err == nil {
+		err = err1
+	}
+	return start, end, err
 }
 
 // Prefetch is posix_fadvise(2) with POSIX_FADV_WILLNEED.
