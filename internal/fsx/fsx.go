@@ -184,6 +184,7 @@ var operations = []struct {
 	{"punch", 20, (*tester).punch},
 	{"next data", 20, (*tester).nextData},
 	{"prefetch", 10, (*tester).prefetch},
+	{"writeback", 2, (*tester).writeback},
 	{"sync", 2, (*tester).sync},
 	{"reopen", 6, (*tester).reopen},
 	{"copy in", 15, (*tester).copyIn},

@@ -95,6 +95,13 @@ func (t *tester) nextData() error {
 	return nil
 }
 
+func (t *tester) writeback() error {
+	off, length := t.place(t.buffered)
+	t.log.last().off, t.log.last().length = off, length
+	_, err := t.anyHandle().Writeback(off, int64(length))
+	return err
+}
+
 func (t *tester) prefetch() error {
 	off, length := t.place(t.buffered)
 	t.log.last().off, t.log.last().length = off, length

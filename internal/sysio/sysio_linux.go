@@ -266,6 +266,22 @@ func (h Handle) NextData(off int64) (start, end int64, err error) {
 	return start, end, err
 }
 
+// Writeback has the kernel start to write a range back (sync_file_range(2)): EOPNOTSUPP where it is not known to.
+// Elsewhere the call may do nothing (overlayfs, ZFS) or say nothing of what else would have to be stored (NFS, FUSE).
+// Without SYNC_FILE_RANGE_WAIT_BEFORE, which would take the report of data that could not be written away from the
+// next fsync(2).
+func (h Handle) Writeback(off, length int64) error {
+	var st unix.Statfs_t
+	if err := RetryEINTR(func() error { return unix.Fstatfs(h.FD, &st) }); err != nil {
+		return err
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
+		return RetryEINTR(func() error { return unix.SyncFileRange(h.FD, off, length, unix.SYNC_FILE_RANGE_WRITE) })
+	}
+	return syscall.EOPNOTSUPP
+}
+
 // Prefetch is posix_fadvise(2) with POSIX_FADV_WILLNEED.
 func (h Handle) Prefetch(off, length int64) error {
 	return RetryEINTR(func() error { return unix.Fadvise(h.FD, off, length, unix.FADV_WILLNEED) })

@@ -92,6 +92,7 @@ func (h Handle) Alignment() (mem, off int, err error) { return 0, 0, nil }
 func (h Handle) PollQueues() (polled, known bool)     { return false, false }
 
 func (h Handle) Allocate(mode uint32, off, length int64) error { return errors.ErrUnsupported }
+func (h Handle) Writeback(off, length int64) error             { return errors.ErrUnsupported }
 func (h Handle) NextData(off int64) (start, end int64, err error) {
 	return 0, 0, errors.ErrUnsupported
 }

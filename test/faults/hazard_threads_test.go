@@ -95,7 +95,7 @@ var fileMethods = map[string]arguments{
 	"Write": buffer, "WriteAt": bufferAt, "WriteAtContext": after(bufferAt), "WriteContext": after(buffer),
 	"WriteString": func(*caller) []any { return []any{"text"} },
 	"WriteTo":     func(c *caller) []any { return []any{c.o} },
-	"WritevAt":    vectorAt, "WritevAtContext": after(vectorAt),
+	"Writeback":   length, "WritevAt": vectorAt, "WritevAtContext": after(vectorAt),
 }
 
 // batchMethods says how to call each method of *Batch. What it adds is run.
