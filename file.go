@@ -31,6 +31,7 @@ type File struct {
 
 	// Held by calls with a context on files that the runtime's poller serves.
 	reading, writing limit.Lock
+	locking          limit.Lock // held by calls about advisory locks
 }
 
 var _ interface {
