@@ -73,6 +73,7 @@ type operation struct {
 	code   opcode
 	once   bool        // one transfer is enough, however short (Read)
 	alone  bool        // the caller has the position to itself
+	atomic bool        // opWrite: the whole or nothing, see WriteAtAtomic
 	desc   *descriptor // open until the operation is finished
 	buf    []byte      // opRead, opWrite
 	vec    [][]byte    // opReadv, opWritev
@@ -157,6 +158,9 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 		e.PrepRead(fd, op.rest(n), off)
 	case opWrite:
 		e.PrepWrite(fd, op.rest(n), off)
+		if op.atomic {
+			e.SetRWFlags(sysio.WriteAtomic)
+		}
 	case opReadv:
 		iovs = op.describe(n, iovs)
 		sysio.PrepReadv(e, fd, iovs, off)

@@ -339,6 +339,9 @@ func (t *target) calls(op *operation, n int) (int, error) {
 		return 0, t.wrap(op.code.name(), t.Prefetch(op.off, op.length))
 	case op.vec != nil:
 		return t.vector(op, n)
+	case op.atomic:
+		n, errno := t.PwriteAtomic(op.buf, op.off)
+		return n, op.outcome(n, errno, notCancelled, nil)
 	case t.asks():
 		if n, done := t.ask(op, n); done {
 			return n, op.outcome(n, 0, notCancelled, nil)

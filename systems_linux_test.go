@@ -16,7 +16,7 @@ func TestFileSystems(t *testing.T) {
 		name string
 		test func(t *testing.T, e *ringfile.Engine, kind, dir string)
 	}{
-		{"Allocate", testAllocate}, {"NextData", testNextData}, {"Writeback", testWriteback}, {"Lock", testLock},
+		{"Allocate", testAllocate}, {"NextData", testNextData}, {"Writeback", testWriteback}, {"Lock", testLock}, {"Atomic", testAtomic},
 	}
 	all := func(t *testing.T, kind, dir string) {
 		for _, c := range tests {

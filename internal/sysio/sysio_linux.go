@@ -282,6 +282,20 @@ func (h Handle) Writeback(off, length int64) error {
 	return syscall.EOPNOTSUPP
 }
 
+// AtomicUnits returns how small and how large an atomic write of the file may be (statx(2) with STATX_WRITE_ATOMIC,
+// Linux 6.11), zero if there are none.
+func (h Handle) AtomicUnits() (smallest, largest int) {
+	var st unix.Statx_t
+	err := RetryEINTR(func() error { return unix.Statx(h.FD, "", unix.AT_EMPTY_PATH, unix.STATX_WRITE_ATOMIC, &st) })
+	if err != nil || st.Mask&unix.STATX_WRITE_ATOMIC == 0 {
+		return 0, 0
+	}
+	return int(st.Atomic_write_unit_min), int(st.Atomic_write_unit_max)
+}
+
+// WriteAtomic is RWF_ATOMIC.
+const WriteAtomic = unix.RWF_ATOMIC
+
 // Prefetch is posix_fadvise(2) with POSIX_FADV_WILLNEED.
 func (h Handle) Prefetch(off, length int64) error {
 	return RetryEINTR(func() error { return unix.Fadvise(h.FD, off, length, unix.FADV_WILLNEED) })

@@ -93,15 +93,18 @@ func (h Handle) PollQueues() (polled, known bool)     { return false, false }
 
 func (h Handle) Allocate(mode uint32, off, length int64) error { return errors.ErrUnsupported }
 func (h Handle) Writeback(off, length int64) error             { return errors.ErrUnsupported }
+func (h Handle) AtomicUnits() (smallest, largest int)          { return 0, 0 }
 func (h Handle) NextData(off int64) (start, end int64, err error) {
 	return 0, 0, errors.ErrUnsupported
 }
+func (h Handle) PwriteAtomic([]byte, int64) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 // Modes and flags that are not used.
 const (
-	KeepSize  = 1
-	ZeroRange = 2
-	PunchHole = 4
+	KeepSize    = 1
+	ZeroRange   = 2
+	PunchHole   = 4
+	WriteAtomic = 1
 )
 
 func UringForbidden() (system, hint string, err error) {

@@ -81,8 +81,8 @@ func after(args arguments) arguments {
 // fileMethods says how to call each method of *File. A method that is not here fails the test: whoever adds
 // it says here how it is called, and learns whether its calls are counted.
 var fileMethods = map[string]arguments{
-	"Allocate": func(c *caller) []any { return append(length(c), ringfile.AllocateZero) },
-	"Chdir":    nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
+	"Allocate":         func(c *caller) []any { return append(length(c), ringfile.AllocateZero) },
+	"AtomicWriteUnits": nil, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
 	"Chown": func(*caller) []any { return []any{0, 0} }, "Close": nil, "CloseContext": withCtx,
 	"Datasync": nil, "DatasyncContext": withCtx, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
 	"Lock": after(lock), "Name": nil, "NextData": func(c *caller) []any { return []any{c.off} }, "Prefetch": length, "PunchHole": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
@@ -93,7 +93,7 @@ var fileMethods = map[string]arguments{
 	"SetWriteDeadline": past, "StartDatasync": nil, "StartReadAt": bufferAt, "StartReadvAt": vectorAt,
 	"StartSync": nil, "StartWriteAt": bufferAt, "StartWritevAt": vectorAt, "Stat": nil, "Sync": nil,
 	"SyncContext": withCtx, "SyscallConn": nil, "Truncate": size, "TryLock": lock, "Unlock": length,
-	"Write": buffer, "WriteAt": bufferAt, "WriteAtContext": after(bufferAt), "WriteContext": after(buffer),
+	"Write": buffer, "WriteAt": bufferAt, "WriteAtAtomic": bufferAt, "WriteAtContext": after(bufferAt), "WriteContext": after(buffer),
 	"WriteString": func(*caller) []any { return []any{"text"} },
 	"WriteTo":     func(c *caller) []any { return []any{c.o} },
 	"Writeback":   length, "WritevAt": vectorAt, "WritevAtContext": after(vectorAt),
