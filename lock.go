@@ -3,6 +3,7 @@ package ringfile
 import (
 	"context"
 	"io/fs"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,8 +28,8 @@ const (
 // descriptor of the open file.
 //
 // While it waits Lock holds no thread and asks again, after 1 ms at first and up to 50 ms later on; so it learns of
-// a lock that was given up, and of Close, with that delay, and those who wait have no order. On file servers the
-// call may hang: if ctx ends meanwhile, it may still take the lock later, which Unlock gives up.
+// a lock that was given up, and of Close, with that delay, and those who wait have no order. If ctx ends while a
+// file server does not answer, Lock returns 100 ms later, and may still take the lock after that; Unlock gives it up.
 //
 // On Windows (LockFileEx, not tried by the package's tests) locks also keep out reads and writes of others, and the
 // mode of a range cannot be changed. The error matches errors.ErrUnsupported on systems other than these, Linux and
@@ -52,6 +53,9 @@ const (
 	maxLockPause = 50 * time.Millisecond
 )
 
+// lockPatience is for how long a call about locks is waited for when its context has ended.
+const lockPatience = 100 * time.Millisecond
+
 // TryLock is Lock that does not wait: it reports whether it has taken the lock.
 func (f *File) TryLock(off, length int64, mode LockMode) (bool, error) {
 	return f.tryLock(context.Background(), off, length, mode)
@@ -67,6 +71,9 @@ func (f *File) Unlock(off, length int64) error {
 }
 
 func (f *File) tryLock(ctx context.Context, off, length int64, mode LockMode) (bool, error) {
+	if f.valid() && mode > LockShared {
+		return false, f.t.wrap("lock", syscall.EINVAL)
+	}
 	return f.lockCall(ctx, "lock", off, length, func() (bool, error) {
 		return f.t.LockRange(off, length, mode == LockShared)
 	})
@@ -101,28 +108,43 @@ func (f *File) lockCall(ctx context.Context, name string, off, length int64, cal
 	}
 	run := func() (bool, error) {
 		permit.Note(clock())
-		ok, err := call()
+		return call()
+	}
+	end := func(ok bool, err error) (bool, error) {
 		t.dev.calls.Release(&permit)
 		f.locking.Unlock()
 		t.leave(onTime)
 		return ok, t.wrap(name, err)
 	}
 	if !onTime {
-		return run()
+		return end(run())
 	}
 	type result struct {
 		ok  bool
 		err error
 	}
 	done := make(chan result, 1)
+	var decided atomic.Bool // that the call is made, or that it is not, as ctx has ended
 	go func() {
-		ok, err := run()
-		done <- result{ok, err}
+		var r result
+		if decided.CompareAndSwap(false, true) {
+			r.ok, r.err = run()
+		}
+		r.ok, r.err = end(r.ok, r.err)
+		done <- r
 	}()
 	select {
 	case r := <-done:
 		return r.ok, r.err
 	case <-ctx.Done():
-		return false, t.wrap(name, context.Cause(ctx))
 	}
+	if !decided.CompareAndSwap(false, true) {
+		// Nobody knows yet whether it takes the lock. It ends at once, but for a file server.
+		select {
+		case r := <-done:
+			return r.ok, r.err
+		case <-time.After(lockPatience):
+		}
+	}
+	return false, t.wrap(name, context.Cause(ctx))
 }

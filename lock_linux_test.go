@@ -152,6 +152,38 @@ func TestLockEnds(t *testing.T) {
 	})
 }
 
+// TestLockFails: a Lock that fails, as its context ends at any moment, has not taken the lock.
+func TestLockFails(t *testing.T) {
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		f := create(t, e, t.TempDir())
+		other, err := e.OpenFile(f.Name(), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		var failed int
+		for i := range 2000 {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				for range i % 500 {
+					ctx.Err()
+				}
+				cancel()
+			}()
+			if err := f.Lock(ctx, 0, 0, exclusive); err != nil {
+				failed++
+			} else if err := f.Unlock(0, 0); err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := other.TryLock(0, 0, exclusive); !ok || err != nil {
+				t.Fatalf("after %d: %v, %v", i, ok, err)
+			}
+			other.Unlock(0, 0)
+		}
+		t.Logf("%d of 2000 have failed", failed)
+	})
+}
+
 // TestLockRefused checks errors.
 func TestLockRefused(t *testing.T) {
 	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
@@ -169,6 +201,7 @@ func TestLockRefused(t *testing.T) {
 			t.Errorf("shared, open for reading: %v, %v", ok, err)
 		}
 		checkErrno(t, "a negative offset", "lock", errorOf(r.TryLock(-1, 1, shared)), syscall.EINVAL)
+		checkErrno(t, "an unknown mode", "lock", errorOf(r.TryLock(0, 0, 2)), syscall.EINVAL)
 		checkErrno(t, "a negative length", "unlock", r.Unlock(1, -1), syscall.EINVAL)
 		r.Close()
 		if err := r.Unlock(0, 0); !errors.Is(err, fs.ErrClosed) || !strings.HasPrefix(err.Error(), "unlock ") {
