@@ -69,6 +69,9 @@ func (t *target) control(ctx context.Context, op operation) error {
 
 // performUntil moves data until it is done or u ends.
 func (t *target) performUntil(u until, op operation) (n int, err error) {
+	if op.atomic && len(op.buf) > maxLoan {
+		return 0, t.wrap(op.code.name(), syscall.EINVAL) // it must not go in pieces
+	}
 	permit, err := t.borrow(u, &op)
 	if err != nil {
 		return 0, err
@@ -106,7 +109,7 @@ func (t *target) performWith(permit limit.Permit, u until, whole operation) (n i
 		if code == opWrite {
 			whole.load(a.loan, n)
 		}
-		m, left, err := t.await(u, a, &operation{code: code, once: whole.once, alone: whole.alone, desc: whole.desc, buf: a.loan, off: whole.at(n)})
+		m, left, err := t.await(u, a, &operation{code: code, once: whole.once, alone: whole.alone, atomic: whole.atomic, desc: whole.desc, buf: a.loan, off: whole.at(n)})
 		if left {
 			return n, true, err
 		}

@@ -264,7 +264,7 @@ func exerciseFile(f *ringfile.File) error {
 		return fmt.Errorf("read at the end: %d, %w", n, err)
 	}
 	_, err := f.StartSync().Await()
-	return errors.Join(err, f.Sync(), f.Datasync(), f.SyncContext(ctx), f.Allocate(0, 1<<20), f.Prefetch(0, 1<<20))
+	return errors.Join(err, f.Sync(), f.Datasync(), f.SyncContext(ctx), f.Allocate(0, 1<<20, 0), f.Prefetch(0, 1<<20))
 }
 
 // TestFileSystemRefuses has a file refuse what the ring's probe promises: files in /proc know neither
@@ -284,7 +284,7 @@ func TestFileSystemRefuses(t *testing.T) {
 			got  error
 			want error
 		}{
-			{"Allocate", f.Allocate(0, 4096), unix.Fallocate(fd, 0, 0, 4096)},
+			{"Allocate", f.Allocate(0, 4096, 0), unix.Fallocate(fd, 0, 0, 4096)},
 			{"Sync", f.Sync(), unix.Fsync(fd)},
 			{"SyncContext", f.SyncContext(ctx), unix.Fsync(fd)},
 			{"StartDatasync", future, unix.Fdatasync(fd)},

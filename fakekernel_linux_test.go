@@ -97,6 +97,8 @@ func transfer(e *uring.SQE, n int) int32 {
 		m, _, errno = unix.Syscall6(unix.SYS_PREADV, fd, addr, one, lo, hi, 0)
 	case uring.OpWritev:
 		m, _, errno = unix.Syscall6(unix.SYS_PWRITEV, fd, addr, one, lo, hi, 0)
+	case uring.OpFallocate:
+		errno, _ = unix.Fallocate(int(e.FD), e.Len, int64(e.Off), int64(e.Addr)).(syscall.Errno)
 	}
 	if errno != 0 {
 		return -int32(errno)

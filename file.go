@@ -22,15 +22,17 @@ import (
 // copied.
 //
 // What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
-// form with a context, ReadvAt and WritevAt take several buffers, Datasync, Allocate and Prefetch
-// reach the system calls of that name, and the Start methods return a Future. ReadMulti and Batch carry
-// out many operations together.
+// form with a context, ReadvAt and WritevAt take several buffers, WriteAtAtomic writes what must not be torn,
+// Lock and TryLock lock against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData and
+// Prefetch reach system calls that os does not, and the Start methods return a Future. ReadMulti and Batch carry out
+// many operations together.
 type File struct {
 	_ noCopy
 	t target
 
 	// Held by calls with a context on files that the runtime's poller serves.
 	reading, writing limit.Lock
+	locking          limit.Lock // held by calls about advisory locks
 }
 
 var _ interface {
@@ -374,13 +376,6 @@ func (f *File) Sync() error { return f.control(context.Background(), operation{c
 // Datasync is Sync without the metadata that is not needed to read the data back, such as times.
 // See fdatasync(2).
 func (f *File) Datasync() error { return f.control(context.Background(), operation{code: opFdatasync}) }
-
-// Allocate reserves space on the device for the length bytes at off and extends the file to hold
-// them, so that writing there cannot fail for lack of space. See fallocate(2). The error matches
-// errors.ErrUnsupported on file systems that cannot.
-func (f *File) Allocate(off, length int64) error {
-	return f.control(context.Background(), operation{code: opAllocate, off: off, length: length})
-}
 
 // Prefetch asks for the length bytes at off to be read into the page cache, and does not wait for
 // them; a length of zero means up to the end of the file. It is a hint: there may be no room, and

@@ -445,7 +445,7 @@ func TestAllocateAndPrefetch(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if err := f.Allocate(0, 1<<20); err != nil {
+		if err := f.Allocate(0, 1<<20, 0); err != nil {
 			if errors.Is(err, errors.ErrUnsupported) {
 				t.Skip(err)
 			}
@@ -462,7 +462,7 @@ func TestAllocateAndPrefetch(t *testing.T) {
 			t.Error(err)
 		}
 		var pe *fs.PathError
-		if err := f.Allocate(-1, 10); !errors.As(err, &pe) || pe.Op != "allocate" {
+		if err := f.Allocate(-1, 10, 0); !errors.As(err, &pe) || pe.Op != "allocate" {
 			t.Errorf("Allocate(-1): %v", err)
 		}
 	})

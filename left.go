@@ -29,7 +29,7 @@ func placeOf(op *operation, append bool) leftWrite {
 	if op.off == offCurrent || append {
 		return leftWrite{end: math.MaxInt64}
 	}
-	return leftWrite{off: op.off, end: op.off + int64(op.want())}
+	return leftWrite{off: op.off, end: op.off + int64(op.want()) + op.length}
 }
 
 func (l *leftWrites) any() bool { return l.n.Load() > 0 }

@@ -49,7 +49,7 @@ func checkFile(t *testing.T, path string, file *ast.File) {
 		case name == "unsafe" && !strings.Contains(filepath.Base(path), "_unsafe"):
 			t.Errorf("%s imports unsafe; that belongs in a file named *_unsafe*.go", path)
 		case strings.Contains(strings.Split(name, "/")[0], ".") &&
-			!strings.HasPrefix(name, "golang.org/x/sys/unix") &&
+			!strings.HasPrefix(name, "golang.org/x/sys/") &&
 			!strings.HasPrefix(name, "golang.org/x/sync/") &&
 			!strings.HasPrefix(name, "github.com/ringfile/ringfile"):
 			t.Errorf("%s imports %s, which is none of the two dependencies", path, name)

@@ -22,6 +22,7 @@ const (
 	opFsync
 	opFdatasync
 	opAllocate
+	opPunchHole
 	opPrefetch
 )
 
@@ -58,6 +59,8 @@ func (c opcode) name() string {
 		return "sync"
 	case c == opAllocate:
 		return "allocate"
+	case c == opPunchHole:
+		return "punchhole"
 	}
 	return "prefetch"
 }
@@ -70,12 +73,17 @@ type operation struct {
 	code   opcode
 	once   bool        // one transfer is enough, however short (Read)
 	alone  bool        // the caller has the position to itself
+	atomic bool        // opWrite: the whole or nothing, see WriteAtAtomic
 	desc   *descriptor // open until the operation is finished
 	buf    []byte      // opRead, opWrite
 	vec    [][]byte    // opReadv, opWritev
-	off    int64       // of transfers, or offCurrent; opAllocate, opPrefetch: start
-	length int64       // opAllocate, opPrefetch: the size
+	off    int64       // of transfers, or offCurrent; of others: where their range begins
+	length int64       // of others: of the range
+	mode   uint32      // opAllocate, opPunchHole: of fallocate(2)
 }
+
+// changes reports whether the operation changes contents.
+func (op *operation) changes() bool { return op.code.writes() || op.mode&^sysio.KeepSize != 0 }
 
 // enough reports whether the first n bytes are all that a Read is for: those up to the end of the file, which may
 // have been between two pages only if another look finds nothing. The page cache always ends there.
@@ -150,6 +158,9 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 		e.PrepRead(fd, op.rest(n), off)
 	case opWrite:
 		e.PrepWrite(fd, op.rest(n), off)
+		if op.atomic {
+			e.SetRWFlags(sysio.WriteAtomic)
+		}
 	case opReadv:
 		iovs = op.describe(n, iovs)
 		sysio.PrepReadv(e, fd, iovs, off)
@@ -160,8 +171,8 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 		e.PrepFsync(fd, 0)
 	case opFdatasync:
 		e.PrepFsync(fd, uring.FsyncDatasync)
-	case opAllocate:
-		e.PrepFallocate(fd, 0, off, uint64(op.length))
+	case opAllocate, opPunchHole:
+		e.PrepFallocate(fd, op.mode, off, uint64(op.length))
 	case opPrefetch:
 		e.PrepFadvise(fd, off, uint32(op.length), sysio.AdviceWillNeed)
 	}

@@ -161,7 +161,7 @@ const (
 
 // perform carries op out and waits until it is finished. The caller has called begin.
 func (t *target) perform(op *operation) (n int, err error) {
-	if op.code.writes() {
+	if op.changes() {
 		t.left.wait(op, until{}, nil)
 	}
 	if err := t.pollRefused(op); err != nil {
@@ -333,12 +333,15 @@ func (t *target) calls(op *operation, n int) (int, error) {
 			return 0, t.OS.Sync()
 		}
 		return 0, t.wrap("sync", t.Sync(op.code == opFdatasync))
-	case op.code == opAllocate:
-		return 0, t.wrap(op.code.name(), t.Allocate(op.off, op.length))
+	case op.code == opAllocate, op.code == opPunchHole:
+		return 0, t.wrap(op.code.name(), t.Allocate(op.mode, op.off, op.length))
 	case op.code == opPrefetch:
 		return 0, t.wrap(op.code.name(), t.Prefetch(op.off, op.length))
 	case op.vec != nil:
 		return t.vector(op, n)
+	case op.atomic:
+		n, errno := t.PwriteAtomic(op.buf, op.off)
+		return n, op.outcome(n, errno, notCancelled, nil)
 	case t.asks():
 		if n, done := t.ask(op, n); done {
 			return n, op.outcome(n, 0, notCancelled, nil)

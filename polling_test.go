@@ -381,7 +381,7 @@ func unpolled(t *testing.T, e *ringfile.Engine) {
 			_, err := f.StartDatasync().Await()
 			return 8192, err
 		},
-		"Allocate": func() (int, error) { return 8192, f.Allocate(0, fileSize) },
+		"Allocate": func() (int, error) { return 8192, f.Allocate(0, fileSize, 0) },
 		"Prefetch": func() (int, error) { return 8192, f.Prefetch(0, fileSize) },
 	} {
 		if n, err := do(); n != 8192 || err != nil {

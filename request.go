@@ -92,8 +92,8 @@ func (req *request) moved(n int) (again bool) {
 	req.annotate(n)
 	req.n += n
 	req.tries = 0
-	if req.n == req.total || req.enough(req.n) {
-		return false
+	if req.n == req.total || req.enough(req.n) || req.atomic {
+		return false // the rest of an atomic write would be a second one
 	}
 	if req.why != notCancelled {
 		req.errno = syscall.ECANCELED

@@ -227,7 +227,7 @@ func TestInjectedControls(t *testing.T) {
 		{"StartDatasync", "sync", func(f *File) error { _, err := f.StartDatasync().AwaitContext(t.Context()); return err }},
 		{"SyncContext", "sync", func(f *File) error { return f.SyncContext(t.Context()) }},
 		{"DatasyncContext", "sync", func(f *File) error { return f.DatasyncContext(t.Context()) }},
-		{"Allocate", "allocate", func(f *File) error { return f.Allocate(0, 4096) }},
+		{"Allocate", "allocate", func(f *File) error { return f.Allocate(0, 4096, 0) }},
 		{"Prefetch", "prefetch", func(f *File) error { return f.Prefetch(0, 4096) }},
 	} {
 		var faults []fault

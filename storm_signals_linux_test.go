@@ -112,7 +112,7 @@ func wholeFile(t *testing.T, rng *rand.Rand, e *ringfile.Engine, name string, fl
 		}
 	}
 	if rng.IntN(2) == 0 {
-		if err := f.Allocate(0, 256<<10); err != nil {
+		if err := f.Allocate(0, 256<<10, 0); err != nil {
 			t.Errorf("Allocate: %v", err)
 		}
 	}

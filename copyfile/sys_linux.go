@@ -93,25 +93,19 @@ func mayHaveHoles(info fs.FileInfo) bool {
 }
 
 // nextData returns from where to where, at or behind off, there is data: an empty range at size if
-// there is none. Where the file system does not tell, all is data. It moves the file position. See
-// lseek(2).
+// there is none. Where the file system does not tell, all is data. Nobody else may use the file position
+// meanwhile.
 func nextData(f *os.File, off, size int64) (from, to int64) {
 	from, to = off, size // where nothing is known, reading tells
 	control(f, func(fd int) error {
-		data, err := unix.Seek(fd, off, unix.SEEK_DATA)
+		start, end, err := sysio.Handle{FD: fd}.NextData(off)
 		switch {
-		case err == syscall.ENXIO, err == nil && data >= size:
+		case err == syscall.ENXIO, err == nil && start >= size:
 			from = size
-			return nil
-		case err != nil || data < off:
-			return err
+		case err == nil:
+			from, to = start, min(end, size)
 		}
-		from = data
-		hole, err := unix.Seek(fd, data, unix.SEEK_HOLE)
-		if err == nil && hole > data { // never go round in a circle
-			to = min(hole, size)
-		}
-		return err
+		return nil
 	})
 	return from, to
 }

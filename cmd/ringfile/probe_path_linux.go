@@ -133,7 +133,7 @@ func (r *pathReport) buffered(e *ringfile.Engine, f *ringfile.File, buf []byte) 
 	r.try(e, "buffered_write", nil, write)
 	r.try(e, "sync", func() { write() }, f.Sync)
 	r.try(e, "datasync", func() { write() }, f.Datasync)
-	r.try(e, "allocate", nil, func() error { return f.Allocate(probeSize, int64(len(buf))) })
+	r.try(e, "allocate", nil, func() error { return f.Allocate(probeSize, int64(len(buf)), 0) })
 	r.try(e, "prefetch", drop, func() error { return f.Prefetch(0, probeSize) })
 }
 

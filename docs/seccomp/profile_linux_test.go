@@ -61,7 +61,7 @@ func child() error {
 	_, err = f.StartWriteAt(want, 0).Await()
 	_, err1 := f.StartSync().Await()
 	_, err2 := f.StartReadAt(got, 0).Await()
-	if err := errors.Join(err, err1, err2, f.Allocate(0, 1<<16), f.Close()); err != nil {
+	if err := errors.Join(err, err1, err2, f.Allocate(0, 1<<16, 0), f.Close()); err != nil {
 		return err
 	}
 	if !bytes.Equal(got, want) {

@@ -339,7 +339,7 @@ func (m *member) punchOwn(h *handle) error {
 	off, length := m.place(h, ownBytes)
 	r := m.log.last()
 	r.what, r.off, r.length = "punch", m.start()+int64(off), length
-	err := punchHole(h, m.start()+int64(off), length)
+	err := h.PunchHole(m.start()+int64(off), int64(length))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}

@@ -35,22 +35,3 @@ func touch(use func()) (err error) {
 	use()
 	return nil
 }
-
-// punchHole makes the file read as zeros there, and keeps its size.
-func punchHole(h *handle, off int64, length int) error {
-	conn, err := h.SyscallConn()
-	if err != nil {
-		return err
-	}
-	const mode = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
-	if err1 := conn.Control(func(fd uintptr) {
-		for {
-			if err = unix.Fallocate(int(fd), mode, off, int64(length)); err != unix.EINTR {
-				return
-			}
-		}
-	}); err1 != nil {
-		return err1
-	}
-	return os.NewSyscallError("fallocate", err)
-}

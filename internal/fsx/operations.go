@@ -39,20 +39,29 @@ func (t *tester) truncate() error {
 func (t *tester) allocate() error {
 	off, length := t.place(t.buffered)
 	t.log.last().off, t.log.last().length = off, length
-	err := t.anyHandle().Allocate(off, int64(length))
+	mode := ringfile.AllocateMode(t.intn(4))
+	err := t.anyHandle().Allocate(off, int64(length), mode)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	t.resize(max(len(t.model), int(off)+length))
-	return t.checkSize()
+	if mode&ringfile.AllocateKeepSize == 0 {
+		t.resize(max(len(t.model), int(off)+length))
+	}
+	if n := t.available(off, length); n > 0 && mode&ringfile.AllocateZero != 0 {
+		clear(t.model[off:][:n])
+	}
+	if err := t.checkSize(); err != nil {
+		return err
+	}
+	return t.checkMapped(off, length)
 }
 
 func (t *tester) punch() error {
 	off, length := t.place(t.buffered)
 	t.log.last().off, t.log.last().length = off, length
-	err := punchHole(t.anyHandle(), off, length)
+	err := t.anyHandle().PunchHole(off, int64(length))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	} else if err != nil {
@@ -62,6 +71,35 @@ func (t *tester) punch() error {
 		clear(t.model[off:][:n])
 	}
 	return t.checkMapped(off, length)
+}
+
+// nextData finds that what it passes over are zeros.
+func (t *tester) nextData() error {
+	off := int64(t.intn(t.Size))
+	t.log.last().off = off
+	start, end, err := t.anyHandle().NextData(off)
+	size := int64(len(t.model))
+	switch {
+	case err == io.EOF:
+		start = max(off, size)
+	case err != nil:
+		return err
+	case start < off || end <= start || end > size:
+		return fmt.Errorf("NextData(%#x) = %#x, %#x, in a file of %#x bytes", off, start, end, size)
+	}
+	for i, b := range t.model[min(off, size):min(start, size)] {
+		if b != 0 {
+			return fmt.Errorf("NextData(%#x) = %#x passes over data at %#x", off, start, off+int64(i))
+		}
+	}
+	return nil
+}
+
+func (t *tester) writeback() error {
+	off, length := t.place(t.buffered)
+	t.log.last().off, t.log.last().length = off, length
+	_, err := t.anyHandle().Writeback(off, int64(length))
+	return err
 }
 
 func (t *tester) prefetch() error {

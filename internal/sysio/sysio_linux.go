@@ -237,10 +237,67 @@ func (h Handle) Sync(dataOnly bool) error {
 	}
 }
 
-// Allocate is fallocate(2) with mode 0.
-func (h Handle) Allocate(off, length int64) error {
-	return RetryEINTR(func() error { return unix.Fallocate(h.FD, 0, off, length) })
+// Modes of Allocate, see fallocate(2).
+const (
+	KeepSize  = unix.FALLOC_FL_KEEP_SIZE
+	ZeroRange = unix.FALLOC_FL_ZERO_RANGE
+	PunchHole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+)
+
+// Allocate is fallocate(2).
+func (h Handle) Allocate(mode uint32, off, length int64) error {
+	return RetryEINTR(func() error { return unix.Fallocate(h.FD, mode, off, length) })
 }
+
+// NextData returns where the data begins and ends that is at off or the next behind it: ENXIO if there is none,
+// EINVAL where the file system does not tell. It moves the file position and puts it back: nobody else may use it
+// meanwhile.
+func (h Handle) NextData(off int64) (start, end int64, err error) {
+	pos, err := unix.Seek(h.FD, 0, io.SeekCurrent)
+	if err != nil {
+		return 0, 0, err
+	}
+	if start, err = unix.Seek(h.FD, off, unix.SEEK_DATA); err == nil {
+		end, err = unix.Seek(h.FD, start, unix.SEEK_HOLE)
+	}
+	if err == nil && (start < off || end <= start) {
+		err = syscall.EINVAL // the file has changed meanwhile, or the file system talks nonsense
+	}
+	if _, err1 := unix.Seek(h.FD, pos, io.SeekStart); err == nil {
+		err = err1
+	}
+	return start, end, err
+}
+
+// Writeback has the kernel start to write a range back (sync_file_range(2)): EOPNOTSUPP where it is not known to.
+// Elsewhere the call may do nothing (overlayfs, ZFS) or say nothing of what else would have to be stored (NFS, FUSE).
+// Without SYNC_FILE_RANGE_WAIT_BEFORE, which would take the report of data that could not be written away from the
+// next fsync(2).
+func (h Handle) Writeback(off, length int64) error {
+	var st unix.Statfs_t
+	if err := RetryEINTR(func() error { return unix.Fstatfs(h.FD, &st) }); err != nil {
+		return err
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
+		return RetryEINTR(func() error { return unix.SyncFileRange(h.FD, off, length, unix.SYNC_FILE_RANGE_WRITE) })
+	}
+	return syscall.EOPNOTSUPP
+}
+
+// AtomicUnits returns how small and how large an atomic write of the file may be (statx(2) with STATX_WRITE_ATOMIC,
+// Linux 6.11), zero if there are none.
+func (h Handle) AtomicUnits() (smallest, largest int) {
+	var st unix.Statx_t
+	err := RetryEINTR(func() error { return unix.Statx(h.FD, "", unix.AT_EMPTY_PATH, unix.STATX_WRITE_ATOMIC, &st) })
+	if err != nil || st.Mask&unix.STATX_WRITE_ATOMIC == 0 {
+		return 0, 0
+	}
+	return int(st.Atomic_write_unit_min), int(st.Atomic_write_unit_max)
+}
+
+// WriteAtomic is RWF_ATOMIC.
+const WriteAtomic = unix.RWF_ATOMIC
 
 // Prefetch is posix_fadvise(2) with POSIX_FADV_WILLNEED.
 func (h Handle) Prefetch(off, length int64) error {

@@ -86,13 +86,29 @@ func (h Handle) PwriteNowait([]byte, int64) (int, syscall.Errno)   { return 0, s
 func (h Handle) PreadvNowait([][]byte, int64) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 func (h Handle) Sync(bool) error                      { return h.OS.Sync() }
-func (h Handle) Allocate(off, length int64) error     { return errors.ErrUnsupported }
 func (h Handle) Prefetch(off, length int64) error     { return nil } // a hint
 func (h Handle) Length() (int64, bool)                { return 0, false }
 func (h Handle) Medium() Medium                       { return MediumDevice }
 func (h Handle) DirectNow() bool                      { return false }
 func (h Handle) Alignment() (mem, off int, err error) { return 0, 0, nil }
 func (h Handle) PollQueues() (polled, known bool)     { return false, false }
+
+func (h Handle) Allocate(mode uint32, off, length int64) error { return errors.ErrUnsupported }
+func (h Handle) Writeback(off, length int64) error             { return errors.ErrUnsupported }
+func (h Handle) AtomicUnits() (smallest, largest int)          { return 0, 0 }
+func (h Handle) NextData(off int64) (start, end int64, err error) {
+	return 0, 0, errors.ErrUnsupported
+}
+func (h Handle) PwriteAtomic([]byte, int64) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+
+// Modes and flags that are not used.
+const (
+	KeepSize    = 1
+	ZeroRange   = 2
+	PunchHole   = 4
+	WriteAtomic = 1
+)
+
 func UringForbidden() (system, hint string, err error) {
 	return runtime.GOOS, "io_uring exists on Linux only", errors.ErrUnsupported
 }

@@ -30,6 +30,18 @@ func (h Handle) PwriteNowait(p []byte, off int64) (int, syscall.Errno) {
 	return transfer(unix.SYS_PWRITEV2, h.FD, p, off, unix.RWF_NOWAIT)
 }
 
+// PwriteAtomic writes p at off, all of it or nothing (pwritev2(2) with RWF_ATOMIC, Linux 6.11).
+func (h Handle) PwriteAtomic(p []byte, off int64) (n int, errno syscall.Errno) {
+	if race.Enabled {
+		race.Read(p)
+	}
+	for {
+		if n, errno = transfer(unix.SYS_PWRITEV2, h.FD, p, off, unix.RWF_ATOMIC); errno != syscall.EINTR {
+			return n, errno
+		}
+	}
+}
+
 func transfer(trap uintptr, fd int, p []byte, off int64, flags int) (int, syscall.Errno) {
 	var iov unix.Iovec
 	iov.Base = unsafe.SliceData(p)

@@ -62,6 +62,7 @@ var (
 	withCtx    arguments = func(c *caller) []any { return []any{c.ctx} }
 	entries    arguments = func(*caller) []any { return []any{-1} }
 	length     arguments = func(c *caller) []any { return []any{c.off, int64(blockSize)} }
+	lock       arguments = func(c *caller) []any { return append(length(c), ringfile.LockShared) }
 	past       arguments = func(*caller) []any { return []any{time.Now().Add(patience)} }
 	size       arguments = func(c *caller) []any { return []any{int64(sceneBlocks * blockSize)} }
 	fileAlone  arguments = func(c *caller) []any { return []any{c.f} }
@@ -80,21 +81,22 @@ func after(args arguments) arguments {
 // fileMethods says how to call each method of *File. A method that is not here fails the test: whoever adds
 // it says here how it is called, and learns whether its calls are counted.
 var fileMethods = map[string]arguments{
-	"Allocate": length, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
+	"Allocate":         func(c *caller) []any { return append(length(c), ringfile.AllocateZero) },
+	"AtomicWriteUnits": nil, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
 	"Chown": func(*caller) []any { return []any{0, 0} }, "Close": nil, "CloseContext": withCtx,
 	"Datasync": nil, "DatasyncContext": withCtx, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
-	"Name": nil, "Prefetch": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
+	"Lock": after(lock), "Name": nil, "NextData": func(c *caller) []any { return []any{c.off} }, "Prefetch": length, "PunchHole": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
 	"ReadContext": after(buffer), "ReadDir": entries, "ReadFrom": func(c *caller) []any { return []any{c.o} },
 	"ReadMulti": ranges, "ReadMultiContext": after(ranges), "Readdir": entries, "Readdirnames": entries,
 	"ReadvAt": vectorAt, "ReadvAtContext": after(vectorAt),
 	"Seek": func(*caller) []any { return []any{int64(0), 2} }, "SetDeadline": past, "SetReadDeadline": past,
 	"SetWriteDeadline": past, "StartDatasync": nil, "StartReadAt": bufferAt, "StartReadvAt": vectorAt,
 	"StartSync": nil, "StartWriteAt": bufferAt, "StartWritevAt": vectorAt, "Stat": nil, "Sync": nil,
-	"SyncContext": withCtx, "SyscallConn": nil, "Truncate": size, "Write": buffer, "WriteAt": bufferAt,
-	"WriteAtContext": after(bufferAt), "WriteContext": after(buffer),
+	"SyncContext": withCtx, "SyscallConn": nil, "Truncate": size, "TryLock": lock, "Unlock": length,
+	"Write": buffer, "WriteAt": bufferAt, "WriteAtAtomic": bufferAt, "WriteAtContext": after(bufferAt), "WriteContext": after(buffer),
 	"WriteString": func(*caller) []any { return []any{"text"} },
 	"WriteTo":     func(c *caller) []any { return []any{c.o} },
-	"WritevAt":    vectorAt, "WritevAtContext": after(vectorAt),
+	"Writeback":   length, "WritevAt": vectorAt, "WritevAtContext": after(vectorAt),
 }
 
 // batchMethods says how to call each method of *Batch. What it adds is run.

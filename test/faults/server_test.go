@@ -167,7 +167,7 @@ var silentCalls = []silentCall{
 		return f.Engine().Call(ctx, f.Name(), func() error { return f.Truncate(blockSize) })
 	}},
 	{"File.Allocate by Call", "fallocate", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
-		return f.Engine().Call(ctx, f.Name(), func() error { return f.Allocate(0, blockSize) })
+		return f.Engine().Call(ctx, f.Name(), func() error { return f.Allocate(0, blockSize, 0) })
 	}},
 	{"File.Sync", "fsync", func(ctx context.Context, _ fsys.FS, f *ringfile.File, _ []byte) error {
 		return f.SyncContext(ctx)

@@ -136,7 +136,7 @@ func (mode walMode) writeLog(e *ringfile.Engine, dir string, rng *rand.Rand, ack
 	}
 	defer f.Close()
 	if mode.prealloc > 0 {
-		if err := f.Allocate(0, mode.prealloc); err != nil {
+		if err := f.Allocate(0, mode.prealloc, 0); err != nil {
 			return 0, err
 		}
 	}

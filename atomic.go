@@ -1,0 +1,51 @@
+package ringfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// AtomicWriteUnits returns how many bytes WriteAtAtomic writes to the file at least and at most, if it is open with
+// O_DIRECT: powers of two, zero where there are no atomic writes. See statx(2), STATX_WRITE_ATOMIC (Linux 6.11).
+func (f *File) AtomicWriteUnits() (smallest, largest int, err error) {
+	err = osDo(f, "statx", func(*os.File) error {
+		smallest, largest = f.t.AtomicUnits()
+		return nil
+	})
+	return smallest, largest, err
+}
+
+// WriteAtAtomic writes p at off so that it is never torn: after a crash or a power cut the whole of it is there, or
+// nothing. It is not safe at the return: that takes a Datasync, or O_DSYNC. Nothing has been written when the file,
+// the file system, the device or p does not allow that:
+//
+//   - the error matches errors.ErrUnsupported where there are no atomic writes (AtomicWriteUnits returns zero), and
+//     for a file that is not open with O_DIRECT;
+//   - syscall.EINVAL unless the length of p is a power of two within AtomicWriteUnits, off a multiple of it, and p
+//     aligned as DirectAlign says; with a deadline also if p is longer than 1 MiB.
+//
+// Otherwise it is WriteAt. See pwritev2(2), RWF_ATOMIC (Linux 6.11).
+func (f *File) WriteAtAtomic(p []byte, off int64) error {
+	if f.valid() && !f.t.Seekable {
+		return f.t.wrap("write", syscall.EOPNOTSUPP)
+	}
+	_, err := f.at(context.Background(), operation{code: opWrite, atomic: true, buf: p, off: off})
+	var pe *fs.PathError
+	if !errors.As(err, &pe) || pe.Err != syscall.EOPNOTSUPP && pe.Err != syscall.ENOSYS && pe.Err != syscall.EINVAL {
+		return err
+	}
+	switch smallest, largest, _ := f.AtomicWriteUnits(); {
+	case smallest == 0:
+		pe.Err = fmt.Errorf("%w: there are no atomic writes here", pe.Err)
+	case !f.t.Direct:
+		pe.Err = fmt.Errorf("%w: atomic writes need O_DIRECT", pe.Err)
+	default:
+		pe.Err = fmt.Errorf("%w: an atomic write of %d bytes at %d; their size is a power of two from %d to %d, "+
+			"their offset a multiple of it, memory aligned as DirectAlign says; with a deadline up to 1 MiB", pe.Err, len(p), off, smallest, largest)
+	}
+	return err
+}
