@@ -56,7 +56,7 @@ func attributesOf(name string) (a attributes, err error) {
 }
 
 // readAttribute returns what get, which is getxattr(2), listxattr(2) or the like, puts into p; nil if it is not there,
-// or the file system has none.
+// or the file system has none, or a sandbox does not let us ask (EPERM).
 func readAttribute(get func(p []byte) (int, error)) ([]byte, error) {
 	const largest = 64 << 10 // xattr(7)
 	for p := make([]byte, 256); ; p = make([]byte, largest) {
@@ -65,7 +65,7 @@ func readAttribute(get func(p []byte) (int, error)) ([]byte, error) {
 		switch {
 		case err == nil:
 			return p[:n], nil
-		case err == syscall.ENODATA, err == syscall.EOPNOTSUPP, err == syscall.ENOSYS:
+		case err == syscall.ENODATA, err == syscall.EOPNOTSUPP, err == syscall.ENOSYS, err == syscall.EPERM:
 			return nil, nil
 		case err != syscall.ERANGE || len(p) == largest:
 			return nil, err
