@@ -21,9 +21,14 @@
 // What is replaced:
 //
 //   - A symbolic link is followed, and stays; what it leads to is replaced.
-//   - The mode, the owner and the group of an existing file are kept. If the owner or the group cannot be, as
-//     only root may give files away, nothing is replaced and the error says so. Access control lists and other
-//     extended attributes are not kept.
+//   - The mode, the owner and the group of an existing file are kept, as Create finds them. If the owner or the
+//     group cannot be, as only root may give files away, nothing is replaced and the error says so.
+//   - On Linux the POSIX access control list is kept, and the extended attributes whose names begin with "user.", or
+//     nothing is replaced. The labels of SELinux and Smack are kept where the policy allows it; otherwise the
+//     file has the label that new files get there. Attributes that are about the content (security.capability,
+//     security.ima), those of trusted.*, NFSv4's access control lists and flags (chattr(1)) are not kept.
+//     Elsewhere neither lists nor attributes are.
+//   - Until it has all of these, nobody but its owner may open the new file.
 //   - A new file has the mode perm, less the umask.
 //   - Only regular files are replaced. Other names (hard links) of a file keep the old content.
 //   - The file is replaced if its directory can be written to, even if the file itself can not.
@@ -98,6 +103,7 @@ type Replacement struct {
 	file *ringfile.File
 	dir  *dir
 	old  fs.FileInfo // nil if there is none
+	attr attributes  // of old
 	over bool
 	err  error           // of a Write
 	ctx  context.Context // of the latest call that had one
@@ -126,7 +132,16 @@ func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Repla
 		return nil, r.wrap(err)
 	}
 	if r.old != nil {
-		perm = 0o600 // until it has the owner of the old one
+		r.attr, err = readAttributes(ctx, e, r.at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			r.old = nil // somebody has removed it
+		case err != nil:
+			r.dir.close()
+			return nil, r.wrap(err)
+		default:
+			perm = 0o600 // until it has the owner of the old one
+		}
 	}
 	for try := 0; ; try++ {
 		r.temp = fmt.Sprintf("%s.%s.tmp-%016x", dir, base, rand.Uint64())
@@ -140,6 +155,20 @@ func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Repla
 		return nil, r.wrap(err)
 	}
 	return r, nil
+}
+
+// readAttributes returns the attributes of a file.
+func readAttributes(ctx context.Context, e *ringfile.Engine, name string) (attributes, error) {
+	found := make(chan attributes, 1)
+	err := e.Call(ctx, name, func() error {
+		a, err := attributesOf(name)
+		found <- a
+		return err
+	})
+	if err != nil {
+		return attributes{}, err
+	}
+	return <-found, nil
 }
 
 // create creates the temporary file. If ctx ends first that is removed, should it be made yet.
@@ -265,17 +294,21 @@ func (r *Replacement) Abandon() {
 	go os.Remove(r.temp) // the context has ended, or the engine is closed
 }
 
-// keep gives the new file the owner, the group and the mode of the old one.
+// keep gives the new file the attributes, the owner, the group and the mode of the old one, in this order: whoever may
+// not use the old one may not use the new one at any moment, and what cannot be given by another owner is given before.
 func (r *Replacement) keep(ctx context.Context) error {
 	if r.old == nil {
 		return nil
 	}
 	e := r.file.Engine()
 	return e.Call(ctx, r.temp, func() error {
+		if err := r.attr.keepNamed(r.file); err != nil {
+			return err
+		}
 		if err := keepOwner(r.file, r.old); err != nil {
 			return fmt.Errorf("keeping the owner and the group: %w", err)
 		}
-		return r.file.Chmod(r.old.Mode())
+		return r.attr.keepAccess(r.file, r.old.Mode())
 	})
 }
 

@@ -30,6 +30,7 @@ const (
 	PosRead    Op = "posread"   // each goroutine reads a file of its own at the position, in order
 	SeqWrite   Op = "seqwrite"  // each goroutine writes its own part in order
 	Append     Op = "append"    // append and fdatasync, a file for each goroutine
+	AppendOne  Op = "appendone" // append and fdatasync, one file for all
 	Mix        Op = "mix7525"   // three random reads for each random write
 	SmallFiles Op = "smallfile" // open, read, close of a small file
 )
@@ -233,7 +234,7 @@ func (b *Bench) region(c Cell) int64 {
 // if the system does not tell.
 func (b *Bench) prepare(c Cell) (inCache float64, err error) {
 	switch c.Op {
-	case Append:
+	case Append, AppendOne:
 		return -1, nil
 	case SmallFiles:
 		return b.prepareSmall(c)

@@ -27,6 +27,7 @@ var (
 		{SeqRead, 1 << 20, 0, all},
 		{SeqWrite, 1 << 20, 0, written},
 		{Append, 4 << 10, 0, written},
+		{AppendOne, 4 << 10, 0, written},
 		{Mix, 4 << 10, 0, all},
 		{SmallFiles, smallSize, 0, buffered},
 		{RandRead, 64, 0, inCache},
@@ -46,7 +47,8 @@ var Goroutines = []int{1, 2, 4, 8, 32, 128, 1024, 10_000}
 var Left = []string{
 	"cold + random write, sequential write, append: a write of whole pages does not ask what was in the cache",
 	"direct + small files: they are opened, read and closed as a program would do it, through the page cache",
-	"append and read at the position with 10,000 goroutines: each has a file of its own",
+	"append and read at the position with 10,000 goroutines: each has a file of its own; append to one file with as many: " +
+		"os.File could want more threads than Go allows",
 	"cells whose buffers would need more than 256 MiB: 64 KiB with 10,000 goroutines, 1 MiB with 1,024 and more",
 	"sequential cells in which a goroutine's part of the file would be less than two blocks",
 	"direct and cold on tmpfs and ramfs, which have no device and where nothing can be evicted",
@@ -72,8 +74,8 @@ func Full() []Cell {
 
 // fits tells whether the cell is in the matrix at all; see Left.
 func (c Cell) fits() bool {
-	ownFiles := c.Op == Append || c.Op == PosRead
-	return int64(c.Block)*int64(c.Goroutines) <= maxBuffers && (!ownFiles || c.Goroutines <= 1024)
+	few := c.Op.appends() || c.Op == PosRead
+	return int64(c.Block)*int64(c.Goroutines) <= maxBuffers && (!few || c.Goroutines <= 1024)
 }
 
 // Quick returns the cells that answer whether ringfile pays on this machine.
@@ -136,7 +138,7 @@ func (b *Bench) Skip(c Cell) string {
 		return "no device: the file system is in memory and nothing can be evicted"
 	case (c.Op == SeqRead || c.Op == SeqWrite) && b.region(c)/int64(c.Block)/int64(c.Goroutines) < 2:
 		return fmt.Sprintf("the file is too small: parts of less than two blocks for %s", Plural(c.Goroutines, "goroutine"))
-	case c.Op != Append && c.Op != SmallFiles && b.region(c) < int64(c.Block):
+	case !c.Op.appends() && c.Op != SmallFiles && b.region(c) < int64(c.Block):
 		return "the file is smaller than a block"
 	}
 	return ""
@@ -158,6 +160,8 @@ func (c Cell) Title() string {
 		s = "sequential write " + sizeTitle(c.Block)
 	case Append:
 		s = "append " + sizeTitle(c.Block) + " + fdatasync"
+	case AppendOne:
+		s = "append " + sizeTitle(c.Block) + " + fdatasync, one file"
 	case Mix:
 		s = "75/25 random mix " + sizeTitle(c.Block)
 	case SmallFiles:

@@ -10,7 +10,7 @@ import (
 func TestMatrixIsWhatWasAsked(t *testing.T) {
 	cells := Full()
 	has := func(f func(Cell) bool) bool { return slices.ContainsFunc(cells, f) }
-	for _, op := range []Op{RandRead, RandWrite, SeqRead, SeqWrite, PosRead, Append, Mix, SmallFiles} {
+	for _, op := range []Op{RandRead, RandWrite, SeqRead, SeqWrite, PosRead, Append, AppendOne, Mix, SmallFiles} {
 		for _, g := range []int{1, 2, 4, 8, 32, 128} {
 			if !has(func(c Cell) bool { return c.Op == op && c.Goroutines == g }) {
 				t.Errorf("no %s with %d goroutines", op, g)

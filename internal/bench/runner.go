@@ -261,6 +261,8 @@ func (res *Result) doubts(on storage) (d []string) {
 		expect("blocking call", blocking, 20)
 	case on == copyOnWrite && c.Mode == Direct && (c.Op == RandWrite || c.Op == SeqWrite):
 		expect("blocking call", blocking, 95)
+	case c.Op == AppendOne: // the write, and a sync if it is not made with those of others
+		expect("ring or blocking call", ring+blocking, 100)
 	case c.Mode == Direct && c.Op == Append:
 		expect("ring or blocking call", ring+blocking, 190) // the write, alone or not, and the sync
 	case c.Mode == Direct && c.Op.writes() && c.Goroutines <= 8:
@@ -294,3 +296,6 @@ func (res *Result) doubts(on storage) (d []string) {
 
 // writes reports whether the operation writes to the large file.
 func (o Op) writes() bool { return o == RandWrite || o == SeqWrite || o == Mix }
+
+// appends reports whether the operation has files of its own, which grow.
+func (o Op) appends() bool { return o == Append || o == AppendOne }

@@ -182,6 +182,8 @@ func TestDoubts(t *testing.T) {
 		{"direct mix, copied", Mix, Direct, copyOnWrite, Routes{Ring: 75, Blocking: 25}, 0, ""},
 		{"buffered write", RandWrite, Cached, device, Routes{Blocking: 100}, 1, ""},
 		{"append", Append, Cached, device, Routes{Blocking: 200}, -1, ""},
+		{"append to one file", AppendOne, Cached, device, Routes{Blocking: 103}, -1, ""},
+		{"append to one file, without a sync", AppendOne, Cached, device, Routes{Blocking: 90}, -1, "by ring or blocking call"},
 		{"append, direct", Append, Direct, device, Routes{Ring: 100, Blocking: 100}, -1, ""},
 		{"mix", Mix, Cached, device, Routes{Cached: 75, Blocking: 25}, 1, ""},
 		{"mix behind locks", Mix, Cached, device, Routes{Cached: 50, Ring: 25, Blocking: 25}, 1, ""},

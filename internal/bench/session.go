@@ -126,7 +126,7 @@ func (b *Bench) Open(c Cell, useRing bool) (*Session, error) {
 			_, err := s.impl.readSmall(b.small[s.unit(rng)], buf)
 			return err
 		}
-	case Append:
+	case Append, AppendOne:
 		err = s.appender(flag)
 	case PosRead:
 		err = s.reader(flag)
@@ -256,7 +256,7 @@ func (s *Session) reader(flag int) error {
 // part is how many units of the large file belong to a goroutine that goes through it in order.
 func (s *Session) part() uint64 { return max(s.units/uint64(s.cell.Goroutines), 1) }
 
-// appender makes the task that appends: to a file for each goroutine.
+// appender makes the task that appends: to a file for each goroutine, or to one.
 func (s *Session) appender(flag int) error {
 	kind := "os"
 	if _, ok := s.impl.(ringImpl); ok {
@@ -270,7 +270,11 @@ func (s *Session) appender(flag int) error {
 			os.Remove(names[i])
 		}
 	}
-	for i := range s.cell.Goroutines {
+	n := s.cell.Goroutines
+	if s.cell.Op == AppendOne {
+		n = 1
+	}
+	for i := range n {
 		name := filepath.Join(s.b.Dir, "log-"+kind+"-"+strconv.Itoa(i))
 		f, err := s.impl.open(name, flag|os.O_CREATE|os.O_TRUNC|os.O_APPEND)
 		if err != nil {
@@ -280,10 +284,11 @@ func (s *Session) appender(flag int) error {
 		files, names = append(files, f), append(names, name)
 	}
 	s.task = func(g, i int, rng *rand.Rand, buf []byte) error {
-		if _, err := files[g].Write(buf); err != nil {
+		f := files[g%n]
+		if _, err := f.Write(buf); err != nil {
 			return err
 		}
-		return files[g].Datasync()
+		return f.Datasync()
 	}
 	return nil
 }

@@ -45,6 +45,12 @@ func newDisk(t *testing.T, c faults.Config) *faults.Disk {
 // routes runs test on an engine of each backend that there is, which test closes or leaves to routes.
 func routes(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
 	t.Helper()
+	routesWithin(t, 2*time.Minute, c, test)
+}
+
+// routesWithin is routes for a test that may take longer.
+func routesWithin(t *testing.T, limit time.Duration, c ringfile.Config, test func(t *testing.T, e *ringfile.Engine)) {
+	t.Helper()
 	for _, b := range []ringfile.Backend{ringfile.BackendURing, ringfile.BackendBlocking} {
 		t.Run(b.String(), func(t *testing.T) {
 			t.Setenv("RINGFILE_BACKEND", b.String())
@@ -52,7 +58,7 @@ func routes(t *testing.T, c ringfile.Config, test func(t *testing.T, e *ringfile
 			if err != nil {
 				t.Skipf("no %s backend: %v", b, err)
 			}
-			defer testutil.Watchdog(t, 2*time.Minute)()
+			defer testutil.Watchdog(t, limit)()
 			test(t, e)
 			if err := e.Close(); err != nil {
 				t.Errorf("Engine.Close: %v", err)

@@ -105,6 +105,7 @@ func workloads() (all []workload) {
 		{name: "futures", align: 1, write: startWriteAt, sync: startDatasync},
 		{name: "direct futures", flag: unix.O_DIRECT, align: 4096, write: startWriteAt, sync: startDatasync},
 		{name: "O_DSYNC", flag: unix.O_DSYNC, align: 1, write: writeAt, sync: noSync},
+		{name: "direct futures, O_DSYNC, preallocated", flag: unix.O_DIRECT | unix.O_DSYNC, align: 4096, prealloc: 4 << 20, write: startWriteAt, sync: noSync},
 	} {
 		all = append(all, logging(m))
 	}

@@ -1,0 +1,238 @@
+// Package wal is a log whose records are safe once they have been appended: a write-ahead log, as small as it can
+// be. It is an example, made to be read and changed.
+//
+// # Group commit
+//
+// Append writes a record and makes it durable with [ringfile.File.Datasync]. Goroutines that do this at the same
+// time share the system calls: whoever asks for a sync while one is under way is served by the next one,
+// together with all others who have asked meanwhile. So there is no queue and no committing goroutine here.
+//
+// # Format
+//
+// A record has a header of 16 bytes, little-endian, and a payload:
+//
+//	length of the payload   uint32
+//	checksum                uint32, CRC-32C of the length, the sequence number and the payload
+//	sequence number         uint64, 1 for the first record
+//
+// # Recovery
+//
+// A power cut may leave any part of what had not been synced: a record in part, or a later one whole and an
+// earlier one not. Open reads up to the first record that is not whole and cuts off the rest. No record of which
+// Append has returned nil is lost by that: it was safe, and so were all before it.
+package wal
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/ringfile/ringfile"
+)
+
+const headerSize = 16
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Log is a log in a file. Its methods are safe for concurrent use. Only one Log of a file may be open, of all
+// processes.
+type Log struct {
+	f   *ringfile.File
+	cut int64 // bytes that Open has cut off
+
+	mu   sync.Mutex // held for a write, so that records are written in order
+	end  int64      // of the last record in the file
+	seq  uint64     // of the last record
+	last *commit    // of the last record
+	buf  []byte
+}
+
+// commit is how an Append ended.
+type commit struct {
+	done chan struct{} // closed at the end
+	err  error         // valid from then on
+}
+
+// Open opens the named log, which is made if it does not exist, and cuts off what an interrupted Append has left.
+func Open(name string) (_ *Log, err error) {
+	f, err := ringfile.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{f: f, last: &commit{done: make(chan struct{})}}
+	close(l.last.done)
+	l.end, err = scan(f, info.Size(), func(seq uint64, _ []byte) error {
+		l.seq = seq
+		return nil
+	})
+	if err != nil {
+		return nil, err // of the disk: what cannot be read now must not be cut off
+	}
+	l.cut = info.Size() - l.end
+	if l.cut > 0 {
+		if err := f.Truncate(l.end); err != nil {
+			return nil, err
+		}
+	}
+	// The records may be in memory only, where a program that was killed has left them. Nobody is to act on what a
+	// power cut can still take away. The same goes for the name of a log that is new.
+	if err := errors.Join(f.Sync(), syncDir(filepath.Dir(name))); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// syncDir makes the names in a directory safe.
+func syncDir(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there
+	}
+	d, err := ringfile.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Append adds a record to the log and returns its sequence number. When it returns nil the record is safe, and so are
+// all before it. When it fails the record may be in the log or not, and all later calls fail. If a sync has failed,
+// files may be read with content that is in memory only, until that is needed for something else: then the records
+// belong into a new log on a disk that works, with Replay, and this one is not to be opened again.
+//
+// There is no context to end an Append. A sync that is given up may fail later on, when nobody is left to hear of
+// it; see docs/durability.md.
+func (l *Log) Append(record []byte) (seq uint64, err error) {
+	if uint64(len(record)) > math.MaxUint32 {
+		return 0, errors.New("wal: the record is too long")
+	}
+	own := &commit{done: make(chan struct{})}
+	l.mu.Lock()
+	before := l.last
+	if err := before.failed(); err != nil {
+		l.mu.Unlock()
+		return 0, err
+	}
+	l.last = own
+	l.seq++
+	seq = l.seq
+	l.buf = appendRecord(l.buf[:0], seq, record)
+	_, err = l.f.WriteAt(l.buf, l.end) // to the page cache: the disk is waited for without the lock
+	l.end += int64(len(l.buf))
+	l.mu.Unlock()
+
+	if err == nil {
+		err = l.f.Datasync()
+	}
+	// A record that cannot be read ends the log for all behind it, and that it could not be written the system tells
+	// once: to the sync of that record, perhaps, and not to the later one of this. So a record is safe when those
+	// before it are.
+	<-before.done
+	if before.err != nil {
+		err = before.err
+	}
+	own.err = err
+	close(own.done)
+	return seq, err
+}
+
+// failed returns the error of an Append that has failed, nil if it has not, or not yet.
+func (c *commit) failed() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Replay calls each with every record, in order, that was in the log when it was called; those whose Append has
+// not returned may be among them. It ends with the first error of each. The record is valid during the call only.
+func (l *Log) Replay(each func(seq uint64, record []byte) error) error {
+	l.mu.Lock()
+	end := l.end
+	l.mu.Unlock()
+	got, err := scan(l.f, end, each)
+	if err == nil && got < end {
+		err = fmt.Errorf("wal: no valid record at %d of %s", got, l.f.Name())
+	}
+	return err
+}
+
+// Cut returns how many bytes of an interrupted Append were cut off by Open.
+func (l *Log) Cut() int64 { return l.cut }
+
+// Stats returns how many syncs were asked for, and for how many of them no system call of their own was made. All
+// files of the program are counted.
+func (l *Log) Stats() (syncs, shared uint64) {
+	s := l.f.Engine().Stats()
+	return s.Syncs, s.SharedSyncs
+}
+
+// Close closes the log. There is nothing to be saved.
+func (l *Log) Close() error { return l.f.Close() }
+
+// appendRecord appends a record in the format of the file to p.
+func appendRecord(p []byte, seq uint64, record []byte) []byte {
+	start := len(p)
+	p = binary.LittleEndian.AppendUint32(p, uint32(len(record)))
+	p = binary.LittleEndian.AppendUint32(p, 0)
+	p = binary.LittleEndian.AppendUint64(p, seq)
+	p = append(p, record...)
+	binary.LittleEndian.PutUint32(p[start+4:], checksum(p[start:start+headerSize], record))
+	return p
+}
+
+func checksum(header, record []byte) uint32 {
+	sum := crc32.Update(0, castagnoli, header[:4])
+	sum = crc32.Update(sum, castagnoli, header[8:headerSize])
+	return crc32.Update(sum, castagnoli, record)
+}
+
+// scan calls each with the records at the beginning of a file of the given size, and returns where the last one
+// that is whole ends. It fails if the file cannot be read, or with an error of each.
+func scan(f io.ReaderAt, size int64, each func(seq uint64, record []byte) error) (end int64, err error) {
+	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, size), 256<<10)
+	var header [headerSize]byte
+	var record []byte
+	for seq := uint64(1); size-end >= headerSize; seq++ {
+		if _, err := io.ReadFull(r, header[:]); err != nil {
+			return end, err
+		}
+		n := int64(binary.LittleEndian.Uint32(header[:]))
+		if n > size-end-headerSize || binary.LittleEndian.Uint64(header[8:]) != seq {
+			break
+		}
+		if int64(cap(record)) < n {
+			record = make([]byte, n)
+		}
+		record = record[:n]
+		if _, err := io.ReadFull(r, record); err != nil {
+			return end, err
+		}
+		if checksum(header[:], record) != binary.LittleEndian.Uint32(header[4:]) {
+			break
+		}
+		if err := each(seq, record); err != nil {
+			return end, err
+		}
+		end += headerSize + n
+	}
+	return end, nil
+}
