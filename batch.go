@@ -543,37 +543,40 @@ func (b *Batch) park(all bool) {
 	<-b.wake
 }
 
-// Range is a part of a file that ReadMulti reads: as many bytes as Buf has, from offset Off. N and
-// Err are what ReadAt would have returned for it.
-type Range struct {
-	Off int64
-	Buf []byte
-	N   int
-	Err error
-}
-
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// ReadMulti reads all the ranges, in any order and at the same time, as a Batch does, and sets N
-// and Err of each. It returns nil if all went well, otherwise the Err of the first range that has
-// one; io.EOF is bare. The buffers are the caller's again at the return.
-func (f *File) ReadMulti(ranges []Range) error {
-	return f.ReadMultiContext(context.Background(), ranges)
+// ReadAtMulti fills bufs, each from the offset in offs of the same index, in any order and at the same time, as a Batch
+// does. It returns how many were filled, counted from the first one on, and why the next one was not, with the error that
+// ReadAt would have had for it: nil if and only if n is len(bufs). What is in bufs[n:] is not specified. The buffers are the
+// caller's again at the return. It panics if bufs and offs differ in length.
+//
+// Its types are those of the language, so that others can ask for it where they have an io.ReaderAt, without importing
+// this package:
+//
+//	if m, ok := r.(interface {
+//		ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error)
+//	}); ok {
+//
+// A Batch has the outcome of each read, and takes other operations.
+func (f *File) ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error) {
+	return f.ReadAtMultiContext(context.Background(), bufs, offs)
 }
 
-// ReadMultiContext is ReadMulti, given up when ctx ends, on time. See Batch.RunContext.
-func (f *File) ReadMultiContext(ctx context.Context, ranges []Range) error {
+// ReadAtMultiContext is ReadAtMulti, given up when ctx ends, on time. See Batch.RunContext.
+func (f *File) ReadAtMultiContext(ctx context.Context, bufs [][]byte, offs []int64) (n int, err error) {
+	if len(bufs) != len(offs) {
+		panic("ringfile: ReadAtMulti of buffers and offsets that differ in number")
+	}
 	if !f.valid() {
-		return fs.ErrInvalid
+		return 0, fs.ErrInvalid
 	}
 	b := batches.Get().(*Batch)
-	for i := range ranges {
-		b.ReadAt(f, ranges[i].Buf, ranges[i].Off)
+	for i := range bufs {
+		b.ReadAt(f, bufs[i], offs[i])
 	}
-	err := b.RunContext(ctx)
-	for i := range ranges {
-		r := b.Result(i)
-		ranges[i].N, ranges[i].Err = r.N, r.Err
+	err = b.RunContext(ctx)
+	for n < len(bufs) && b.items[n].err == nil {
+		n++
 	}
 	b.Reset()
 	b.mu.Lock()
@@ -582,5 +585,5 @@ func (f *File) ReadMultiContext(ctx context.Context, ranges []Range) error {
 	if !helped {
 		batches.Put(b)
 	}
-	return err
+	return n, err
 }

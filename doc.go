@@ -57,7 +57,7 @@
 //
 // The Start methods of File start an operation and return a [Future], to be awaited later, by several
 // goroutines if need be, or selected on. A [Batch] hands any number of reads, writes and syncs over
-// together, [File.ReadMulti] many ranges of one file. See docs/batches.md.
+// together, [File.ReadAtMulti] many ranges of one file. See docs/batches.md.
 //
 // # Packages beside this one
 //

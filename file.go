@@ -23,7 +23,7 @@ import (
 //
 // What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
 // form with a context, ReadvAt and WritevAt take several buffers, Datasync, Allocate and Prefetch
-// reach the system calls of that name, and the Start methods return a Future. ReadMulti and Batch carry
+// reach the system calls of that name, and the Start methods return a Future. ReadAtMulti and Batch carry
 // out many operations together.
 type File struct {
 	_ noCopy

@@ -71,6 +71,11 @@ const (
 	mergedSize = 256 << 10
 	mergedHole = 4 << 10
 
+	// gathered is how many bytes of small ranges that follow one another are read together wherever they come from, once
+	// runLimit of them have done so.
+	gathered = 64 << 10
+	runLimit = 8
+
 	maxDistance = 1 << 16
 )
 
@@ -125,6 +130,9 @@ type lookahead struct {
 	quick    bool // reads without RWF_NOWAIT are served as if by the page cache, see await
 
 	index    int         // of the next range
+	behind   int64       // the end of the last one
+	run      int         // how many follow one another by now
+	few      int         // how many may be under way in any case, see follow
 	blocks   int         // under way: asked for, and not returned
 	bytes    int         // of their transfers
 	whole    int         // transfers of which there are blocks under way
@@ -168,12 +176,13 @@ func newLookahead(ctx context.Context, c RangesConfig, yield func(*Block, error)
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = defaultBytes
 	}
-	return &lookahead{ctx: ctx, config: c, yield: yield, queue: ringfile.NewReadQueue(ctx), distance: 1, align: 1}
+	return &lookahead{ctx: ctx, config: c, yield: yield, queue: ringfile.NewReadQueue(ctx), distance: 1, few: 1, align: 1}
 }
 
 // add takes the next range. It reports false if the loop has ended.
 func (l *lookahead) add(r Range) bool {
-	if t := l.returned; t != nil && l.blocks == 0 && l.distance == 1 && !l.quick && r.File == l.file && l.align == 1 &&
+	l.follow(r)
+	if t := l.returned; t != nil && l.blocks == 0 && l.distance == 1 && l.few == 1 && !l.quick && r.File == l.file && l.align == 1 &&
 		r.Off >= 0 && r.Len > 0 && r.Len <= len(t.buf) && r.Off <= math.MaxInt64-int64(r.Len) && !race.Enabled {
 		return l.addHit(t, r)
 	}
@@ -193,6 +202,17 @@ func (l *lookahead) add(r Range) bool {
 		l.collect()
 	}
 	return l.pump()
+}
+
+// follow looks whether r begins where the one before it ends, as those before. Then some of these may be under way in any
+// case: even from the page cache one large read is cheaper than several small ones.
+func (l *lookahead) follow(r Range) {
+	if r.Off != l.behind || r.File != l.file {
+		l.run, l.few = 0, 1
+	} else if l.run++; l.run >= runLimit {
+		l.few = min(max(gathered/max(r.Len, 1), 1), gathered>>10)
+	}
+	l.behind = r.Off + int64(r.Len)
 }
 
 // addHit is add for a range that the page cache is expected to have, as the one before it, of which t was: the shortest
@@ -215,7 +235,7 @@ func (l *lookahead) addHit(t *transfer, r Range) bool {
 
 // pump returns blocks to the loop until there is room for another one. It reports false if the loop has ended.
 func (l *lookahead) pump() bool {
-	for l.blocks >= l.distance || l.bounded() ||
+	for l.blocks >= max(l.distance, l.few) || l.bounded() ||
 		l.config.Unordered && l.head < len(l.line) {
 		if !l.turn() {
 			return false
@@ -242,7 +262,7 @@ func (l *lookahead) finish() {
 
 // full reports whether t grows no more: it is large, or there would be too little in flight beside it.
 func (l *lookahead) full(t *transfer) bool {
-	return t.end-t.start >= mergedSize || len(t.blocks) >= l.distance/4
+	return t.end-t.start >= mergedSize || len(t.blocks) >= max(l.distance/4, l.few)
 }
 
 // merge adds r to the open transfer if it is its neighbour.

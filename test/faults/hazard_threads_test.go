@@ -69,7 +69,7 @@ var (
 	fileVector arguments = func(c *caller) []any { return []any{c.f, [][]byte{c.p}, c.off} }
 	name       arguments = func(c *caller) []any { return []any{c.name} }
 	fresh      arguments = func(c *caller) []any { return []any{filepath.Join(c.dir, fmt.Sprint("new", c.i))} }
-	ranges     arguments = func(c *caller) []any { return []any{[]ringfile.Range{{Off: c.off, Buf: c.p}}} }
+	multi      arguments = func(c *caller) []any { return []any{[][]byte{c.p}, []int64{c.off}} }
 )
 
 // after puts a context before the arguments.
@@ -82,10 +82,10 @@ func after(args arguments) arguments {
 var fileMethods = map[string]arguments{
 	"Allocate": length, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
 	"Chown": func(*caller) []any { return []any{0, 0} }, "Close": nil, "CloseContext": withCtx,
-	"Datasync": nil, "DatasyncContext": withCtx, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
+	"Datasync": nil, "DatasyncContext": withCtx, "Direct": nil, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
 	"Name": nil, "Prefetch": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
 	"ReadContext": after(buffer), "ReadDir": entries, "ReadFrom": func(c *caller) []any { return []any{c.o} },
-	"ReadMulti": ranges, "ReadMultiContext": after(ranges), "Readdir": entries, "Readdirnames": entries,
+	"ReadAtMulti": multi, "ReadAtMultiContext": after(multi), "Readdir": entries, "Readdirnames": entries,
 	"ReadvAt": vectorAt, "ReadvAtContext": after(vectorAt),
 	"Seek": func(*caller) []any { return []any{int64(0), 2} }, "SetDeadline": past, "SetReadDeadline": past,
 	"SetWriteDeadline": past, "StartDatasync": nil, "StartReadAt": bufferAt, "StartReadvAt": vectorAt,
