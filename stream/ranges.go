@@ -342,7 +342,7 @@ func (l *lookahead) alignOf(f *ringfile.File) int64 {
 		if d, err := describe(l.ctx, f); err == nil { // else the read says what is wrong
 			align = max(align, d.align)
 		}
-		if l.known == nil {
+		if l.known == nil || len(l.known) > 1000 {
 			l.known = make(map[*ringfile.File]int64)
 		}
 		l.known[f] = align
@@ -616,7 +616,7 @@ func (l *lookahead) retry(t *transfer) bool {
 	b := &t.blocks[0]
 	n, err := t.file.ReadAtContext(l.ctx, t.buf[:t.end-t.start], t.start)
 	t.n, t.err = n, err
-	if l.ctx.Err() != nil {
+	if err := l.over(t); err != nil {
 		l.yield(b, err)
 		return false
 	}

@@ -104,6 +104,11 @@ var batchMethods = map[string]arguments{
 	"Sync": fileAlone, "WriteAt": fileBuffer, "WritevAt": fileVector,
 }
 
+// queueMethods says how to call each method of *ReadQueue, which reads something.
+var queueMethods = map[string]arguments{
+	"Leave": nil, "Next": nil, "ReadAt": fileBuffer, "Start": nil, "Wait": func(*caller) []any { return []any{-1} },
+}
+
 // futureMethods says how to call each method of *Future.
 var futureMethods = map[string]arguments{"Await": nil, "AwaitContext": withCtx, "Cancel": nil, "Done": nil}
 
@@ -263,6 +268,14 @@ func callAll(t *testing.T, c ringfile.Config, e *ringfile.Engine) {
 		}
 		c.invoke(&b, method, batchMethods[method])
 		b.Run()
+	})
+	add((*ringfile.ReadQueue)(nil), queueMethods, func(c *caller, method string) {
+		q := ringfile.NewReadQueue(c.ctx)
+		q.ReadAt(c.f, c.p, c.off)
+		if c.invoke(q, method, queueMethods[method]); method != "Leave" {
+			q.Wait(-1)
+			q.Leave()
+		}
 	})
 	add((*ringfile.Future[int])(nil), futureMethods, func(c *caller, method string) {
 		c.invoke(c.f.StartWriteAt(c.p, c.off), method, futureMethods[method])
