@@ -57,14 +57,14 @@ type RangesConfig struct {
 	// Unordered has blocks come as their reads finish. Otherwise they come in the order of the ranges.
 	Unordered bool
 
-	// MaxRequests and MaxBytes bound what is in flight or waits for its turn. Zero: 256, 16 MiB. A range that
+	// MaxRequests and MaxBytes bound what is in flight or waits for its turn. Zero: 256, 8 MiB. A range that
 	// is larger than MaxBytes is read all the same, alone.
 	MaxRequests, MaxBytes int
 }
 
 const (
 	defaultRequests = 256
-	defaultBytes    = 16 << 20
+	defaultBytes    = 8 << 20
 
 	// mergedSize is how large a request becomes from ranges that are neighbours, and mergedHole how many bytes may
 	// lie between two of these.
@@ -144,6 +144,7 @@ type lookahead struct {
 	head     int
 	byIndex  []*transfer // those in flight, by their index in the queue
 	spare    []*transfer
+	idle     int       // bytes of the buffers of spare
 	returned *transfer // whose blocks have all been returned; the last one is the loop's until its next turn
 	stalled  bool      // the turn had to wait
 
@@ -218,7 +219,7 @@ func (l *lookahead) follow(r Range) {
 // addHit is add for a range that the page cache is expected to have, as the one before it, of which t was: the shortest
 // way that there is.
 func (l *lookahead) addHit(t *transfer, r Range) bool {
-	i, result := l.queue.ReadAt(t.file, t.buf[:r.Len], r.Off)
+	i, result := l.queue.ReadAt(r.File, t.buf[:r.Len], r.Off)
 	if i < 0 {
 		b := &t.blocks[0]
 		b.Range, b.Index, b.Data, b.from = r, l.index, t.buf[:result.N:r.Len], t
@@ -305,6 +306,7 @@ func (l *lookahead) transfer(r Range, index int) *transfer {
 	if n := len(l.spare); n > 0 {
 		t = l.spare[n-1]
 		l.spare = l.spare[:n-1]
+		l.idle -= len(t.buf)
 	} else {
 		t = new(transfer)
 		t.blocks = t.room[:]
@@ -633,10 +635,11 @@ func (l *lookahead) recycle() {
 	l.returned = nil
 	t.file = nil
 	clear(t.blocks)
-	if race.Enabled || len(t.buf) > l.config.MaxBytes/l.config.MaxRequests {
+	if race.Enabled || l.idle+len(t.buf) > l.config.MaxBytes {
 		drop(t.buf)
 		t.buf = nil
 	}
+	l.idle += len(t.buf)
 	l.spare = append(l.spare, t)
 }
 
