@@ -46,6 +46,7 @@ type Batch struct {
 	done     []int32 // items that are finished, in that order
 	lanes    []batchLane
 	running  bool
+	leaves   bool // the caller may leave, and must not wait for a device before it does
 	until    until
 	stop     context.CancelCauseFunc // of until's context; nil if that cannot end
 
@@ -58,6 +59,7 @@ type Batch struct {
 	helpers int     // goroutines that make calls
 	coming  int     // those of them that have not taken one yet
 	wakeAt  int     // the caller is to be woken when that few are pending
+	wakeOn  int32   // or when this one is finished; negative for none
 	parked  bool
 	wake    chan struct{} // one element; of no test's bubble, as a reaper sends
 }
@@ -79,6 +81,8 @@ type item struct {
 	batch *Batch
 	index int32
 	known bool // the caller knows that it is finished
+
+	inline bool // the page cache is asked first, by who carries it out
 }
 
 // batchLane is what is to go to one queue.
@@ -122,14 +126,25 @@ func (b *Batch) add(f *File, op operation) int {
 			b.items = append(b.items, &more[i])
 		}
 	}
-	it := b.items[b.n]
+	b.items[b.n].set(f, op)
+	b.n++
+	return b.n - 1
+}
+
+// set makes it an operation that has not been run.
+func (it *item) set(f *File, op operation) {
 	it.file, it.known, it.err = f, false, nil
 	if op.off < 0 {
 		op.off = badOffset
 	}
 	it.reset(&op, 0)
-	b.n++
-	return b.n - 1
+}
+
+// clean has a finished item forget its file and buffers.
+func (it *item) clean() {
+	it.forget()
+	it.file, it.on, it.known, it.inline, it.err = nil, nil, false, false, nil
+	it.onQueue.Store(nil)
 }
 
 // Len returns how many operations have been added since the last Reset.
@@ -194,9 +209,7 @@ func (b *Batch) Reset() {
 		panic("ringfile: Batch.Reset while the batch runs")
 	}
 	for _, it := range b.items[:b.n] {
-		it.forget()
-		it.file, it.on, it.known, it.err = nil, nil, false, nil
-		it.onQueue.Store(nil)
+		it.clean()
 	}
 	b.n, b.admitted, b.done = 0, 0, b.done[:0]
 }
@@ -329,13 +342,18 @@ func (it *item) begin() (n int, err error, settled bool) {
 		return 0, nil, false
 	}
 	in := t.input(&it.operation, 0, true)
+	if b.leaves && in.Kind == route.Read && !in.Direct {
+		in.Cold = t.cold()
+	}
 	r := route.Choose(in)
-	if r == route.Syscall && in.Kind == route.Read && t.Seekable && !in.Direct && in.Nowait != route.No && !in.FalseEOF {
+	if !b.leaves && r == route.Syscall && in.Kind == route.Read && t.Seekable && !in.Direct && in.Nowait != route.No && !in.FalseEOF {
 		r = route.Inline // without a ring, too: helpers are for what waits
 	}
 	switch {
 	case !it.until.never():
 		r = route.Syscall // by a helper, which knows
+	case r == route.Inline && b.leaves:
+		it.inline = true // by a helper
 	case r == route.Inline:
 		permit := t.dev.calls.Acquire()
 		n, settled = t.inline(&it.operation, 0)
@@ -471,7 +489,11 @@ func (b *Batch) makeQuick() bool {
 
 // carryOut makes the call.
 func (it *item) carryOut() {
-	if it.until.never() {
+	switch {
+	case it.inline:
+		it.run(route.Inline, it.on.input(&it.operation, it.task.n, true))
+		return
+	case it.until.never():
 		it.run(route.Syscall, route.Input{})
 		return
 	}
@@ -495,7 +517,7 @@ func (it *item) finished() {
 	b.mu.Lock()
 	b.ready = append(b.ready, it.index)
 	b.pending--
-	wake := b.parked && b.pending <= b.wakeAt
+	wake := b.parked && (b.pending <= b.wakeAt || it.index == b.wakeOn)
 	if wake {
 		b.parked = false
 	}
@@ -512,7 +534,7 @@ func (b *Batch) park(all bool) {
 		b.mu.Unlock()
 		return
 	}
-	b.wakeAt = b.pending - 1
+	b.wakeAt, b.wakeOn = b.pending-1, -1
 	if all {
 		b.wakeAt = 0
 	}
@@ -521,37 +543,40 @@ func (b *Batch) park(all bool) {
 	<-b.wake
 }
 
-// Range is a part of a file that ReadMulti reads: as many bytes as Buf has, from offset Off. N and
-// Err are what ReadAt would have returned for it.
-type Range struct {
-	Off int64
-	Buf []byte
-	N   int
-	Err error
-}
-
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// ReadMulti reads all the ranges, in any order and at the same time, as a Batch does, and sets N
-// and Err of each. It returns nil if all went well, otherwise the Err of the first range that has
-// one; io.EOF is bare. The buffers are the caller's again at the return.
-func (f *File) ReadMulti(ranges []Range) error {
-	return f.ReadMultiContext(context.Background(), ranges)
+// ReadAtMulti fills bufs, each from the offset in offs of the same index, in any order and at the same time, as a Batch
+// does. It returns how many were filled, counted from the first one on, and why the next one was not, with the error that
+// ReadAt would have had for it: nil if and only if n is len(bufs). What is in bufs[n:] is not specified. The buffers are the
+// caller's again at the return. It panics if bufs and offs differ in length.
+//
+// Its types are those of the language, so that others can ask for it where they have an io.ReaderAt, without importing
+// this package:
+//
+//	if m, ok := r.(interface {
+//		ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error)
+//	}); ok {
+//
+// A Batch has the outcome of each read, and takes other operations.
+func (f *File) ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error) {
+	return f.ReadAtMultiContext(context.Background(), bufs, offs)
 }
 
-// ReadMultiContext is ReadMulti, given up when ctx ends, on time. See Batch.RunContext.
-func (f *File) ReadMultiContext(ctx context.Context, ranges []Range) error {
+// ReadAtMultiContext is ReadAtMulti, given up when ctx ends, on time. See Batch.RunContext.
+func (f *File) ReadAtMultiContext(ctx context.Context, bufs [][]byte, offs []int64) (n int, err error) {
+	if len(bufs) != len(offs) {
+		panic("ringfile: ReadAtMulti of buffers and offsets that differ in number")
+	}
 	if !f.valid() {
-		return fs.ErrInvalid
+		return 0, fs.ErrInvalid
 	}
 	b := batches.Get().(*Batch)
-	for i := range ranges {
-		b.ReadAt(f, ranges[i].Buf, ranges[i].Off)
+	for i := range bufs {
+		b.ReadAt(f, bufs[i], offs[i])
 	}
-	err := b.RunContext(ctx)
-	for i := range ranges {
-		r := b.Result(i)
-		ranges[i].N, ranges[i].Err = r.N, r.Err
+	err = b.RunContext(ctx)
+	for n < len(bufs) && b.items[n].err == nil {
+		n++
 	}
 	b.Reset()
 	b.mu.Lock()
@@ -560,5 +585,5 @@ func (f *File) ReadMultiContext(ctx context.Context, ranges []Range) error {
 	if !helped {
 		batches.Put(b)
 	}
-	return err
+	return n, err
 }

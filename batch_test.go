@@ -345,31 +345,42 @@ func TestBatchLeave(t *testing.T) {
 	})
 }
 
-// TestReadMulti reads ranges of one file, some beyond its end.
-func TestReadMulti(t *testing.T) {
+// TestReadAtMulti reads ranges of one file, some beyond its end.
+func TestReadAtMulti(t *testing.T) {
 	batchFiles(t, func(t *testing.T, e *ringfile.Engine, f *ringfile.File) {
-		var ranges []ringfile.Range
+		var bufs [][]byte
+		var offs []int64
 		for i := range 300 {
-			ranges = append(ranges, ringfile.Range{Off: batchOffset(i), Buf: ringfile.AlignedBuffer(4096, 4096)})
+			offs = append(offs, batchOffset(i))
+			bufs = append(bufs, ringfile.AlignedBuffer(4096, 4096))
 		}
-		if err := f.ReadMulti(ranges); err != nil {
-			t.Fatal(err)
+		if n, err := f.ReadAtMulti(bufs, offs); n != len(bufs) || err != nil {
+			t.Fatalf("%d of %d, %v", n, len(bufs), err)
 		}
-		for i, r := range ranges {
-			checkBatchRead(t, i, ringfile.Result{N: r.N, Err: r.Err}, r.Buf, r.Off)
+		for i, buf := range bufs {
+			checkBatchRead(t, i, ringfile.Result{N: len(buf)}, buf, offs[i])
 		}
-		ranges[7].Off = fileSize
-		if err := f.ReadMultiContext(t.Context(), ranges); err != io.EOF || ranges[7].N != 0 || ranges[7].Err != io.EOF || ranges[8].Err != nil {
-			t.Errorf("beyond the end: %v, %d, %v", err, ranges[7].N, ranges[7].Err)
+		if n, err := f.ReadAtMulti(nil, nil); n != 0 || err != nil {
+			t.Errorf("nothing: %d, %v", n, err)
+		}
+		offs[7], offs[9] = fileSize, -4096
+		if n, err := f.ReadAtMultiContext(t.Context(), bufs, offs); n != 7 || err != io.EOF {
+			t.Errorf("beyond the end: %d, %v, want 7, EOF", n, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := f.ReadMultiContext(ctx, ranges); !errors.Is(err, context.Canceled) {
-			t.Errorf("ended context: %v", err)
+		if n, err := f.ReadAtMultiContext(ctx, bufs, offs); n != 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("ended context: %d, %v", n, err)
 		}
-		if err := (*ringfile.File)(nil).ReadMulti(ranges); !errors.Is(err, fs.ErrInvalid) {
-			t.Errorf("nil file: %v", err)
+		if n, err := (*ringfile.File)(nil).ReadAtMulti(bufs, offs); n != 0 || !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("nil file: %d, %v", n, err)
 		}
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic for one offset too few")
+			}
+		}()
+		f.ReadAtMulti(bufs, offs[1:])
 	})
 }
 
@@ -440,10 +451,10 @@ func TestBatchAllocates(t *testing.T) {
 				}
 				defer f.Close()
 				bufs := make([][]byte, 64)
-				ranges := make([]ringfile.Range, 64)
+				offs := make([]int64, 64)
 				for i := range bufs {
 					bufs[i] = ringfile.AlignedBuffer(4096, 4096)
-					ranges[i] = ringfile.Range{Off: int64(i) * 4096, Buf: bufs[i]}
+					offs[i] = int64(i) * 4096
 				}
 				var b ringfile.Batch
 				if n := leastAllocations(func() {
@@ -460,8 +471,8 @@ func TestBatchAllocates(t *testing.T) {
 				}); n >= 1 {
 					t.Errorf("%v allocations a batch", n)
 				}
-				if n := leastAllocations(func() { f.ReadMulti(ranges) }); n >= 1 {
-					t.Errorf("ReadMulti: %v allocations", n)
+				if n := leastAllocations(func() { f.ReadAtMulti(bufs, offs) }); n >= 1 {
+					t.Errorf("ReadAtMulti: %v allocations", n)
 				}
 			})
 		})

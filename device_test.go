@@ -188,7 +188,10 @@ func TestNoRingToBeHad(t *testing.T) {
 		"ReadAtContext": func() error { _, err := f.ReadAtContext(t.Context(), buf, 0); return err },
 		"SyncContext":   func() error { return f.SyncContext(t.Context()) },
 		"Prefetch":      func() error { return f.Prefetch(0, 4096) },
-		"ReadMulti":     func() error { return f.ReadMulti([]Range{{Buf: buf}, {Off: 4096, Buf: make([]byte, 4096)}}) },
+		"ReadAtMulti": func() error {
+			_, err := f.ReadAtMulti([][]byte{buf, make([]byte, 4096)}, []int64{0, 4096})
+			return err
+		},
 	} {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", what, err)

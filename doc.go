@@ -57,7 +57,8 @@
 //
 // The Start methods of File start an operation and return a [Future], to be awaited later, by several
 // goroutines if need be, or selected on. A [Batch] hands any number of reads, writes and syncs over
-// together, [File.ReadMulti] many ranges of one file. See docs/batches.md.
+// together, [File.ReadAtMulti] many ranges of one file. See docs/batches.md. For a program that goes from one
+// block to the next, Ranges of package stream reads ahead. See docs/lookahead.md.
 //
 // # Packages beside this one
 //

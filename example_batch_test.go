@@ -61,19 +61,16 @@ func ExampleBatch_Results() {
 	// Output: 20
 }
 
-func ExampleFile_ReadMulti() {
+func ExampleFile_ReadAtMulti() {
 	f, remove := exampleFile("the quick brown fox")
 	defer remove()
 
-	ranges := []ringfile.Range{
-		{Off: 16, Buf: make([]byte, 3)},
-		{Off: 4, Buf: make([]byte, 5)},
-	}
-	if err := f.ReadMulti(ranges); err != nil {
+	words := [][]byte{make([]byte, 3), make([]byte, 5)}
+	if _, err := f.ReadAtMulti(words, []int64{16, 4}); err != nil {
 		log.Fatal(err)
 	}
-	for _, r := range ranges {
-		fmt.Printf("%s\n", r.Buf)
+	for _, w := range words {
+		fmt.Printf("%s\n", w)
 	}
 	// Output:
 	// fox

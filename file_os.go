@@ -149,6 +149,9 @@ func (f *File) Readdirnames(n int) (names []string, err error) {
 	return osCall(f, "readdir", func(o *os.File) ([]string, error) { return o.Readdirnames(n) })
 }
 
+// Direct reports whether the file was opened with O_DIRECT.
+func (f *File) Direct() bool { return f.valid() && f.t.Direct }
+
 // Alignment is what O_DIRECT asks of transfers on a file.
 type Alignment struct {
 	Memory int // of a buffer's address, in bytes

@@ -294,8 +294,9 @@ func TestAllSlotsTaken(t *testing.T) {
 		_, err := f.ReadContext(ctx, make([]byte, 512))
 		return err
 	})
-	onTime(t, "ReadMultiContext", context.DeadlineExceeded, func(ctx context.Context) error {
-		return f.ReadMultiContext(ctx, []Range{{Buf: make([]byte, 512)}, {Off: 512, Buf: make([]byte, 512)}})
+	onTime(t, "ReadAtMultiContext", context.DeadlineExceeded, func(ctx context.Context) error {
+		_, err := f.ReadAtMultiContext(ctx, [][]byte{make([]byte, 512), make([]byte, 512)}, []int64{0, 512})
+		return err
 	})
 	f.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 	onTime(t, "Sync with a deadline", os.ErrDeadlineExceeded, func(context.Context) error { return f.Sync() })

@@ -3,6 +3,7 @@ package stream_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -209,6 +210,92 @@ func (w *alignedWriter) Write(p []byte) (int, error) {
 		}
 		if len(p) == 0 {
 			return total, nil
+		}
+	}
+}
+
+// TestMeasureRanges reads scattered blocks, and a file from front to back, of the disk.
+func TestMeasureRanges(t *testing.T) {
+	const size = 64 << 20
+	e, err := ringfile.New(ringfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	name := filepath.Join(measure.Dir(t), "ringfile-ranges")
+	if err := os.WriteFile(name, testutil.PatternBytes(size), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(name)
+	evict := func() error { return testutil.Evict(name) }
+	if err := evict(); err != nil {
+		t.Fatal(err)
+	}
+	measure.Header()
+	for _, c := range []struct {
+		cell    string
+		flag    int
+		prepare func() error
+		loop    int
+	}{{"cached", 0, nil, 0}, {"cold", 0, evict, 512}, {"O_DIRECT", oDirect, nil, 512}} {
+		for _, length := range []int{4096, 64 << 10} {
+			plain, err := os.OpenFile(name, c.flag, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := e.OpenFile(name, c.flag, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.ReadFile(name); err != nil { // for the cells that do not evict it
+				t.Fatal(err)
+			}
+			b := enginetest.Blocks{Plain: plain, File: f, Size: size, Length: length, N: min(16384, size/length), Loop: c.loop, Prepare: c.prepare}
+			measure.Compare(t, fmt.Sprintf("scattered, %s, %d KiB", c.cell, length>>10), b.Sides(e)...)
+
+			one := func(read func(use func([]byte)) error) func() (int, error) {
+				return func() (int, error) {
+					var c checking
+					err := read(func(p []byte) { c.Write(p) })
+					if c.bad || c.off != size {
+						return 0, fmt.Errorf("%d bytes, wrong ones: %v, %v", c.off, c.bad, err)
+					}
+					return size / length, err
+				}
+			}
+			measure.Compare(t, fmt.Sprintf("front to back, %s, %d KiB", c.cell, length>>10),
+				enginetest.Side(e, "Reader", c.prepare, one(func(use func([]byte)) error {
+					r := stream.NewReader(f, stream.Config{})
+					defer r.Close()
+					buf := make([]byte, length)
+					for {
+						n, err := io.ReadFull(r, buf)
+						use(buf[:n])
+						if err == io.EOF {
+							return nil
+						} else if err != nil {
+							return err
+						}
+					}
+				})),
+				enginetest.Side(e, "Ranges", c.prepare, one(func(use func([]byte)) error {
+					for b, err := range stream.Ranges(context.Background(), func(yield func(stream.Range) bool) {
+						for off := int64(0); off < size; off += int64(length) {
+							if !yield(stream.Range{File: f, Off: off, Len: length}) {
+								return
+							}
+						}
+					}, stream.RangesConfig{}) {
+						if err != nil {
+							return err
+						}
+						use(b.Data)
+					}
+					return nil
+				})),
+			)
+			plain.Close()
+			f.Close()
 		}
 	}
 }

@@ -1,4 +1,5 @@
-// Package stream reads and writes files front to back, for programs that use io.Reader and io.Writer.
+// Package stream reads and writes files front to back, for programs that use io.Reader and io.Writer, and reads ahead
+// over any list of ranges (Ranges).
 //
 // What a stream does depends on how its file was opened. With O_DIRECT it keeps several large requests
 // in flight, with aligned buffers of its own, so that neither offsets nor lengths need be aligned. On

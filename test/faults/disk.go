@@ -42,6 +42,8 @@ type Config struct {
 	// Sound makes a disk that nobody serves, and that is as quick as memory: one beside that which fails.
 	// Set, Counts, Mark and Log are not for it.
 	Sound bool
+	// Parallel makes a disk that works on many requests at a time. Otherwise it has one after the other.
+	Parallel bool
 }
 
 const prefix = "ringfile-faults-"
@@ -99,7 +101,7 @@ func Start(c Config) (_ *Disk, err error) {
 		return nil, err
 	}
 	if !c.Sound {
-		if err := d.startChild(); err != nil {
+		if err := d.startChild(c.Parallel); err != nil {
 			return nil, err
 		}
 		image = filepath.Join(d.dir, "fuse", "disk")
@@ -164,13 +166,16 @@ func format(image string, c Config) error {
 }
 
 // startChild starts the server and waits until it serves.
-func (d *Disk) startChild() error {
+func (d *Disk) startChild(parallel bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	d.child = exec.Command(self)
 	d.child.Env = append(os.Environ(), serveEnv+"="+d.dir)
+	if parallel {
+		d.child.Env = append(d.child.Env, parallelEnv+"=1")
+	}
 	d.child.Stderr = os.Stderr
 	d.child.ExtraFiles = []*os.File{d.lock}                   // holds the lock as long as it lives
 	d.child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // survives ^C, to clean up

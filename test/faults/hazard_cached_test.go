@@ -36,8 +36,9 @@ func TestHazardCachedContext(t *testing.T) {
 			_, err := f.ReadContext(ctx, p)
 			return err
 		}),
-		cached("ReadMultiContext", func(ctx context.Context, f *ringfile.File, p []byte) error {
-			return f.ReadMultiContext(ctx, []ringfile.Range{{Buf: p}})
+		cached("ReadAtMultiContext", func(ctx context.Context, f *ringfile.File, p []byte) error {
+			_, err := f.ReadAtMultiContext(ctx, [][]byte{p}, []int64{0})
+			return err
 		}),
 		late("ReadAt, deadline", 0, func(f *ringfile.File, p []byte, _ int64) error { _, err := f.ReadAt(p, 0); return err }),
 		started("StartReadAt", 0, func(f *ringfile.File, p []byte, _ int64) { f.StartReadAt(p, 0) }),

@@ -167,8 +167,9 @@ var promises = []promise{
 		}
 		return err
 	}),
-	shared("ReadMultiContext", 0, func(ctx context.Context, f *ringfile.File, p []byte, off int64) error {
-		return f.ReadMultiContext(ctx, []ringfile.Range{{Off: off, Buf: p}})
+	shared("ReadAtMultiContext", 0, func(ctx context.Context, f *ringfile.File, p []byte, off int64) error {
+		_, err := f.ReadAtMultiContext(ctx, [][]byte{p}, []int64{off})
+		return err
 	}),
 	shared("Engine.Call", 0, func(ctx context.Context, f *ringfile.File, _ []byte, off int64) error {
 		e, name := f.Engine(), f.Name()

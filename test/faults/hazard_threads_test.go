@@ -70,7 +70,7 @@ var (
 	fileVector arguments = func(c *caller) []any { return []any{c.f, [][]byte{c.p}, c.off} }
 	name       arguments = func(c *caller) []any { return []any{c.name} }
 	fresh      arguments = func(c *caller) []any { return []any{filepath.Join(c.dir, fmt.Sprint("new", c.i))} }
-	ranges     arguments = func(c *caller) []any { return []any{[]ringfile.Range{{Off: c.off, Buf: c.p}}} }
+	multi      arguments = func(c *caller) []any { return []any{[][]byte{c.p}, []int64{c.off}} }
 )
 
 // after puts a context before the arguments.
@@ -84,10 +84,10 @@ var fileMethods = map[string]arguments{
 	"Allocate":         func(c *caller) []any { return append(length(c), ringfile.AllocateZero) },
 	"AtomicWriteUnits": nil, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
 	"Chown": func(*caller) []any { return []any{0, 0} }, "Close": nil, "CloseContext": withCtx,
-	"Datasync": nil, "DatasyncContext": withCtx, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
+	"Datasync": nil, "DatasyncContext": withCtx, "Direct": nil, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
 	"Lock": after(lock), "Name": nil, "NextData": func(c *caller) []any { return []any{c.off} }, "Prefetch": length, "PunchHole": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
 	"ReadContext": after(buffer), "ReadDir": entries, "ReadFrom": func(c *caller) []any { return []any{c.o} },
-	"ReadMulti": ranges, "ReadMultiContext": after(ranges), "Readdir": entries, "Readdirnames": entries,
+	"ReadAtMulti": multi, "ReadAtMultiContext": after(multi), "Readdir": entries, "Readdirnames": entries,
 	"ReadvAt": vectorAt, "ReadvAtContext": after(vectorAt),
 	"Seek": func(*caller) []any { return []any{int64(0), 2} }, "SetDeadline": past, "SetReadDeadline": past,
 	"SetWriteDeadline": past, "StartDatasync": nil, "StartReadAt": bufferAt, "StartReadvAt": vectorAt,
@@ -104,6 +104,11 @@ var batchMethods = map[string]arguments{
 	"Datasync": fileAlone, "Len": nil, "ReadAt": fileBuffer, "ReadvAt": fileVector, "Reset": nil,
 	"Result": func(*caller) []any { return []any{0} }, "Results": withCtx, "Run": nil, "RunContext": withCtx,
 	"Sync": fileAlone, "WriteAt": fileBuffer, "WritevAt": fileVector,
+}
+
+// queueMethods says how to call each method of *ReadQueue, which reads something.
+var queueMethods = map[string]arguments{
+	"Leave": nil, "Next": nil, "ReadAt": fileBuffer, "Start": nil, "Wait": func(*caller) []any { return []any{-1} },
 }
 
 // futureMethods says how to call each method of *Future.
@@ -265,6 +270,14 @@ func callAll(t *testing.T, c ringfile.Config, e *ringfile.Engine) {
 		}
 		c.invoke(&b, method, batchMethods[method])
 		b.Run()
+	})
+	add((*ringfile.ReadQueue)(nil), queueMethods, func(c *caller, method string) {
+		q := ringfile.NewReadQueue(c.ctx)
+		q.ReadAt(c.f, c.p, c.off)
+		if c.invoke(q, method, queueMethods[method]); method != "Leave" {
+			q.Wait(-1)
+			q.Leave()
+		}
 	})
 	add((*ringfile.Future[int])(nil), futureMethods, func(c *caller, method string) {
 		c.invoke(c.f.StartWriteAt(c.p, c.off), method, futureMethods[method])

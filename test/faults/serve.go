@@ -18,6 +18,9 @@ import (
 // serveEnv makes a process the server of the disk in the directory that it names.
 const serveEnv = "RINGFILE_FAULTS_SERVE"
 
+// parallelEnv makes it one of a disk that works on many requests at a time.
+const parallelEnv = "RINGFILE_FAULTS_PARALLEL"
+
 // silenceEnv says how long the server waits for a sign of life from its parent, 30 seconds unless it
 // is set. The parent gives one every heartbeat. The server notices a parent that was killed by the
 // end of its input, but not one whose threads cannot end as they wait for the disk.
@@ -74,6 +77,10 @@ func serve(dir string, in io.Reader, out io.Writer) error {
 	options := &fs.Options{}
 	options.DirectMountStrict = true
 	options.FsName = "ringfile-faults"
+	if os.Getenv(parallelEnv) != "" {
+		options.ExtraCapabilities = fuse.CAP_ASYNC_DIO
+		options.MaxBackground = 1024
+	}
 	options.MaxWrite = 512 << 10 // with room for the header in a pipe, for splice(2)
 	if _, err := fs.Mount(filepath.Join(dir, "fuse"), &rootNode{disk: disk}, options); err != nil {
 		return fmt.Errorf("mount: %w", err)

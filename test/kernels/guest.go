@@ -56,7 +56,7 @@ func allSteps() []plan.Step {
 		test("durable", "durable on ext4", 300, ext4),
 		// What depends on the file system.
 		test("ringfile", "ringfile on xfs", 600, xfs, "-test.skip=^TestStorm|"+forTheHost,
-			"-test.run=^Test(FileOps|IOPoll|Batch|ReadMulti|Future|SQPoll)"),
+			"-test.run=^Test(FileOps|IOPoll|Batch|ReadAtMulti|Future|SQPoll)"),
 		test("stream", "stream on ext4", 300, ext4, "-test.skip=^TestMeasure|^TestReader|^TestWriterRandom$"),
 		test("stream", "stream on xfs", 300, xfs, "-test.run=^TestWriter", "-test.skip=^TestWriterRandom$"),
 		test("copyfile", "copyfile on ext4", 300, ext4, "-test.skip=^TestMeasure|^TestCopy(Systems|Unwritten|NoSpace|Proc)$"),

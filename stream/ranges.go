@@ -1,0 +1,691 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"math"
+	"math/bits"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/race"
+)
+
+// Range is a part of a file: Len bytes from offset Off.
+type Range struct {
+	File *ringfile.File
+	Off  int64
+	Len  int
+	Tag  any // the caller's; it comes back with the block
+}
+
+// Block is a Range that has been read.
+type Block struct {
+	Range
+	Index int // which of the sequence it is, from zero
+
+	// Data is what was read, as many bytes as ReadAt would have returned: Len, unless there was an error. It is
+	// valid until the next turn of the loop, or its end.
+	Data []byte
+
+	from *transfer
+}
+
+// Keep returns Data for good: it is not used again for other blocks. That costs a buffer, or a copy where the block
+// was read together with others.
+func (b *Block) Keep() []byte {
+	if b.from == nil { // kept, or empty
+		return b.Data
+	}
+	if t := b.from; len(t.blocks) == 1 && 2*len(b.Data) >= len(t.buf) {
+		t.buf = nil
+	} else {
+		b.Data = bytes.Clone(b.Data)
+	}
+	b.from = nil
+	return b.Data
+}
+
+// RangesConfig says how Ranges reads. The zero value suits disks.
+type RangesConfig struct {
+	// Unordered has blocks come as their reads finish. Otherwise they come in the order of the ranges.
+	Unordered bool
+
+	// MaxRequests and MaxBytes bound what is in flight or waits for its turn. Zero: 256, 8 MiB. A range that
+	// is larger than MaxBytes is read all the same, alone.
+	MaxRequests, MaxBytes int
+}
+
+const (
+	defaultRequests = 256
+	defaultBytes    = 8 << 20
+
+	// mergedSize is how large a request becomes from ranges that are neighbours, and mergedHole how many bytes may
+	// lie between two of these.
+	mergedSize = 256 << 10
+	mergedHole = 4 << 10
+
+	// gathered is how many bytes of small ranges that follow one another are read together wherever they come from, once
+	// runLimit of them have done so.
+	gathered = 64 << 10
+	runLimit = 8
+
+	maxDistance = 1 << 16
+)
+
+// Ranges reads the ranges of a sequence ahead of its user:
+//
+//	for b, err := range stream.Ranges(ctx, ranges, stream.RangesConfig{}) {
+//		if err != nil {
+//			return err
+//		}
+//		use(b.Data)
+//	}
+//
+// How far ahead adapts: not at all while the page cache has what is asked for, which then costs what ReadAt costs,
+// and several times as far each time that the loop has to wait for a device. Ranges that are neighbours are read together
+// by then.
+//
+// The sequence is asked for the next range when there is room for it, in the goroutine of the loop, between two
+// turns of that. It may itself read, wait or compute. Ranges may repeat, overlap, be empty or end beyond the end of
+// the file.
+//
+// An error is that of the range with which it comes, what ReadAt would have returned: a *fs.PathError, or a bare
+// io.EOF if the file ends within or before the range. Data has what was read. The loop may go on. When ctx ends,
+// so does the loop, on time, after a turn with the cause of ctx in a *fs.PathError, if a block was still to come.
+//
+// The block and its data are valid until the next turn of the loop; Keep is for those to be had longer. Leaving the
+// loop gives up the reads that are in flight, without waiting for them: their buffers and their uses of the files end when
+// the kernel lets go of them.
+//
+// A context that can end has a price: what is in the page cache is read by other goroutines, as it is by ReadAtContext.
+func Ranges(ctx context.Context, ranges iter.Seq[Range], c RangesConfig) iter.Seq2[*Block, error] {
+	return func(yield func(*Block, error) bool) {
+		l := newLookahead(ctx, c, yield)
+		defer l.leave()
+		for r := range ranges {
+			if !l.add(r) {
+				return
+			}
+		}
+		l.finish()
+	}
+}
+
+// lookahead is a loop over Ranges.
+type lookahead struct {
+	ctx    context.Context
+	config RangesConfig
+	yield  func(*Block, error) bool
+	queue  *ringfile.ReadQueue
+
+	distance int  // how many blocks may be under way, as far as the bounds of the configuration allow
+	ready    int  // turns since the last change that found their block read
+	quick    bool // reads without RWF_NOWAIT are served as if by the page cache, see await
+
+	index    int         // of the next range
+	behind   int64       // the end of the last one
+	run      int         // how many follow one another by now
+	few      int         // how many may be under way in any case, see follow
+	blocks   int         // under way: asked for, and not returned
+	bytes    int         // of their transfers
+	whole    int         // transfers of which there are blocks under way
+	flying   int         // transfers that are in flight
+	fresh    int         // of those, the ones that have not been started
+	open     *transfer   // the last one, which may still grow; nil if there is none
+	merging  bool        // it is growing, or the one before it grew until it was full
+	line     []*transfer // in the order in which their blocks are returned, the first head of them are nil
+	head     int
+	byIndex  []*transfer // those in flight, by their index in the queue
+	spare    []*transfer
+	idle     int       // bytes of the buffers of spare
+	returned *transfer // whose blocks have all been returned; the last one is the loop's until its next turn
+	stalled  bool      // the turn had to wait
+
+	file  *ringfile.File // of the last range
+	align int64          // of its transfers
+	known map[*ringfile.File]int64
+}
+
+// transfer is one read, of one block or several neighbours.
+type transfer struct {
+	file       *ringfile.File
+	start, end int64  // what is read
+	buf        []byte // nil if it was kept
+	align      int64
+	index      int // in the queue, while it is in flight
+	flying     bool
+	done       bool
+	hit        bool // done at once
+	n          int
+	err        error
+	blocks     []Block
+	next       int // the first one that has not been returned
+	room       [1]Block
+}
+
+func newLookahead(ctx context.Context, c RangesConfig, yield func(*Block, error) bool) *lookahead {
+	if c.MaxRequests <= 0 {
+		c.MaxRequests = defaultRequests
+	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = defaultBytes
+	}
+	return &lookahead{ctx: ctx, config: c, yield: yield, queue: ringfile.NewReadQueue(ctx), distance: 1, few: 1, align: 1}
+}
+
+// add takes the next range. It reports false if the loop has ended.
+func (l *lookahead) add(r Range) bool {
+	l.follow(r)
+	if t := l.returned; t != nil && l.blocks == 0 && l.distance == 1 && l.few == 1 && !l.quick && r.File == l.file && l.align == 1 &&
+		r.Off >= 0 && r.Len > 0 && r.Len <= len(t.buf) && r.Off <= math.MaxInt64-int64(r.Len) && !race.Enabled {
+		return l.addHit(t, r)
+	}
+	l.recycle()
+	if l.open != nil && !l.merge(r) {
+		l.launch()
+		l.merging = false
+	}
+	if l.open == nil {
+		l.begin(r)
+	}
+	l.index++
+	if l.full(l.open) {
+		l.launch()
+	}
+	if l.config.Unordered && l.flying > 0 {
+		l.collect()
+	}
+	return l.pump()
+}
+
+// follow looks whether r begins where the one before it ends, as those before. Then some of these may be under way in any
+// case: even from the page cache one large read is cheaper than several small ones.
+func (l *lookahead) follow(r Range) {
+	if r.Off != l.behind || r.File != l.file {
+		l.run, l.few = 0, 1
+	} else if l.run++; l.run >= runLimit {
+		l.few = min(max(gathered/max(r.Len, 1), 1), gathered>>10)
+	}
+	l.behind = r.Off + int64(r.Len)
+}
+
+// addHit is add for a range that the page cache is expected to have, as the one before it, of which t was: the shortest
+// way that there is.
+func (l *lookahead) addHit(t *transfer, r Range) bool {
+	i, result := l.queue.ReadAt(r.File, t.buf[:r.Len], r.Off)
+	if i < 0 {
+		b := &t.blocks[0]
+		b.Range, b.Index, b.Data, b.from = r, l.index, t.buf[:result.N:r.Len], t
+		l.index++
+		return l.yield(b, result.Err)
+	}
+	l.returned = nil
+	l.init(t, r, l.index)
+	l.enter(t)
+	l.fly(t, i)
+	l.index++
+	return l.pump()
+}
+
+// pump returns blocks to the loop until there is room for another one. It reports false if the loop has ended.
+func (l *lookahead) pump() bool {
+	for l.blocks >= max(l.distance, l.few) || l.bounded() ||
+		l.config.Unordered && l.head < len(l.line) {
+		if !l.turn() {
+			return false
+		}
+	}
+	l.start()
+	return true
+}
+
+// bounded reports whether no more may be under way.
+func (l *lookahead) bounded() bool {
+	return l.whole >= l.config.MaxRequests || l.bytes >= l.config.MaxBytes
+}
+
+// finish returns what is still under way, when there are no more ranges.
+func (l *lookahead) finish() {
+	l.launch()
+	for l.blocks > 0 {
+		if !l.turn() {
+			return
+		}
+	}
+}
+
+// full reports whether t grows no more: it is large, or there would be too little in flight beside it.
+func (l *lookahead) full(t *transfer) bool {
+	return t.end-t.start >= mergedSize || len(t.blocks) >= max(l.distance/4, l.few)
+}
+
+// merge adds r to the open transfer if it is its neighbour.
+func (l *lookahead) merge(r Range) bool {
+	t := l.open
+	last := &t.blocks[len(t.blocks)-1]
+	end := last.Off + int64(last.Len)
+	if r.File != t.file || r.Len <= 0 || last.Len <= 0 || r.Off < end || r.Off > end+mergedHole ||
+		t.start < 0 || r.Off > math.MaxInt64/2 || r.Off+int64(r.Len)-t.start > mergedSize {
+		return false
+	}
+	l.merging = true
+	t.blocks = append(t.blocks, Block{Range: r, Index: l.index, from: t})
+	l.bytes -= int(t.end - t.start)
+	t.end = alignUp(r.Off+int64(r.Len), t.align)
+	l.bytes += int(t.end - t.start)
+	l.blocks++
+	return true
+}
+
+// begin makes r the open transfer.
+func (l *lookahead) begin(r Range) {
+	l.open = l.transfer(r, l.index)
+	l.enter(l.open)
+}
+
+// enter puts t under way.
+func (l *lookahead) enter(t *transfer) {
+	l.blocks++
+	l.whole++
+	l.bytes += int(t.end - t.start)
+	if !l.config.Unordered {
+		l.line = append(l.line, t)
+	}
+}
+
+// transfer returns a new transfer of r.
+func (l *lookahead) transfer(r Range, index int) *transfer {
+	var t *transfer
+	if n := len(l.spare); n > 0 {
+		t = l.spare[n-1]
+		l.spare = l.spare[:n-1]
+		l.idle -= len(t.buf)
+	} else {
+		t = new(transfer)
+		t.blocks = t.room[:]
+	}
+	if r.File != l.file {
+		l.file, l.align = r.File, l.alignOf(r.File)
+	}
+	l.init(t, r, index)
+	return t
+}
+
+// init makes t one of r, which is of the last file.
+func (l *lookahead) init(t *transfer, r Range, index int) {
+	t.file, t.start, t.end, t.align = r.File, r.Off, r.Off, 1
+	if r.Len > 0 && r.Off >= 0 && r.Off <= math.MaxInt64-int64(r.Len)-l.align {
+		t.align = l.align
+		t.start = alignDown(r.Off, t.align)
+		t.end = alignUp(r.Off+int64(r.Len), t.align)
+	} else if r.Len > 0 {
+		t.end = t.start + int64(r.Len) // the kernel says what is wrong with it; it may be beyond all numbers
+	}
+	t.blocks = append(t.blocks[:0], Block{Range: r, Index: index, from: t})
+	t.next, t.n, t.err = 0, 0, nil
+	t.flying, t.done, t.hit = false, false, false
+}
+
+// alignOf returns what the offsets and lengths of transfers of f must be multiples of.
+func (l *lookahead) alignOf(f *ringfile.File) int64 {
+	if !f.Direct() {
+		return 1
+	}
+	align, ok := l.known[f]
+	if !ok {
+		align = int64(pageSize)
+		if d, err := describe(l.ctx, f); err == nil { // else the read says what is wrong
+			align = max(align, d.align)
+		}
+		if l.known == nil || len(l.known) > 1000 {
+			l.known = make(map[*ringfile.File]int64)
+		}
+		l.known[f] = align
+	}
+	return align
+}
+
+// launch adds the open transfer, if there is one, to what is read.
+func (l *lookahead) launch() {
+	if t := l.open; t != nil {
+		l.open = nil
+		l.read(t)
+	}
+}
+
+// read adds t to what is read.
+func (l *lookahead) read(t *transfer) {
+	size := int(t.end - t.start)
+	switch b := &t.blocks[0]; {
+	case b.Len < 0:
+		l.settle(t, ringfile.Result{Err: &fs.PathError{Op: "read", Path: nameOf(b.File), Err: fs.ErrInvalid}})
+		return
+	case l.quick && l.distance == 1:
+		l.readQuick(t, size)
+		return
+	}
+	t.buf = fit(t.buf, size, t.align)
+	i, r := l.queue.ReadAt(t.file, t.buf[:size], t.start)
+	if i < 0 {
+		t.hit = true
+		l.settle(t, r)
+		return
+	}
+	l.fly(t, i)
+}
+
+// fly takes note that t is in flight.
+func (l *lookahead) fly(t *transfer, i int) {
+	t.index, t.flying = i, true
+	l.flying++
+	l.fresh++
+	for i >= len(l.byIndex) {
+		l.byIndex = append(l.byIndex, nil)
+	}
+	l.byIndex[i] = t
+}
+
+// readQuick reads t in this goroutine, as long as that does not wait for a device.
+func (l *lookahead) readQuick(t *transfer, size int) {
+	t.buf = fit(t.buf, size, t.align)
+	start := time.Now()
+	n, err := t.file.ReadAt(t.buf[:size], t.start)
+	if l.quick = isQuick(time.Since(start), size); !l.quick {
+		l.distance = 2
+	}
+	t.hit = l.quick
+	l.settle(t, ringfile.Result{N: n, Err: err})
+}
+
+// isQuick reports whether so many bytes that were read in that time came from memory, as far as that can be told.
+func isQuick(took time.Duration, size int) bool {
+	return took < 10*time.Microsecond+time.Duration(size/4)
+}
+
+func nameOf(f *ringfile.File) string {
+	if _, err := f.SyscallConn(); err == fs.ErrInvalid {
+		return ""
+	}
+	return f.Name()
+}
+
+// settle takes note of the outcome of t.
+func (l *lookahead) settle(t *transfer, r ringfile.Result) {
+	t.n, t.err, t.done = r.N, r.Err, true
+	if t.flying {
+		t.flying = false
+		l.flying--
+		l.byIndex[t.index] = nil
+	}
+	if l.config.Unordered {
+		l.line = append(l.line, t)
+	}
+}
+
+// start has reads begin once they are many enough, beside those that are in flight.
+func (l *lookahead) start() {
+	if l.fresh > 0 && 4*l.fresh >= l.flying {
+		l.queue.Start()
+		l.fresh = 0
+	}
+}
+
+// collect takes note of what has finished.
+func (l *lookahead) collect() {
+	for {
+		i, r, ok := l.queue.Next()
+		if !ok {
+			return
+		}
+		l.settle(l.byIndex[i], r)
+	}
+}
+
+// turn returns the next block to the loop. It reports false if the loop has ended.
+func (l *lookahead) turn() bool {
+	l.recycle()
+	t, err := l.front()
+	if err != nil {
+		l.yield(&t.blocks[t.next], err)
+		return false
+	}
+	if t.next == 0 {
+		l.adapt(t)
+	}
+	b := &t.blocks[t.next]
+	t.next++
+	l.blocks--
+	if t.next == len(t.blocks) {
+		l.bytes -= int(t.end - t.start)
+		l.whole--
+		l.line[l.head] = nil
+		if l.head++; l.head == len(l.line) {
+			l.line, l.head = l.line[:0], 0
+		} else if l.head >= 64 && 2*l.head >= len(l.line) {
+			l.line, l.head = slices.Delete(l.line, 0, l.head), 0
+		}
+		l.returned = t
+	}
+	if b.Data, err = t.part(b); err != nil && t.again(b, err) {
+		u := l.transfer(b.Range, b.Index)
+		l.recycle()
+		l.returned = u
+		return l.retry(u)
+	}
+	l.start()
+	return l.yield(b, err)
+}
+
+// front returns the transfer whose block is next, when it is done. If the context ends first, so does the error say.
+func (l *lookahead) front() (*transfer, error) {
+	l.stalled = false
+	for {
+		if l.head < len(l.line) {
+			t := l.line[l.head]
+			if t == l.open {
+				l.launch()
+			}
+			if !t.done && l.flying > 0 {
+				l.collect()
+			}
+			if t.done {
+				return t, l.over(t)
+			}
+			if err := l.await(t, t.index); err != nil {
+				return t, err
+			}
+			continue
+		}
+		// What finishes first is next. It joins the line.
+		if l.flying > 0 {
+			l.collect()
+		}
+		if l.head < len(l.line) {
+			continue
+		}
+		if l.flying == 0 || !l.merging {
+			l.launch()
+		}
+		if l.head == len(l.line) {
+			if err := l.await(nil, -1); err != nil {
+				return l.anyFlying(), err
+			}
+		}
+	}
+}
+
+// over returns the error of the loop if its context has ended.
+func (l *lookahead) over(t *transfer) error {
+	if l.ctx.Done() == nil || l.ctx.Err() == nil {
+		return nil
+	}
+	return &fs.PathError{Op: "read", Path: nameOf(t.file), Err: context.Cause(l.ctx)}
+}
+
+// anyFlying returns a transfer that is in flight.
+func (l *lookahead) anyFlying() *transfer {
+	i := slices.IndexFunc(l.byIndex, func(t *transfer) bool { return t != nil })
+	return l.byIndex[i]
+}
+
+// await waits for t, with its index in the queue, or for any transfer. What does not scatter goes on growing
+// meanwhile.
+func (l *lookahead) await(t *transfer, index int) error {
+	if !l.merging {
+		l.launch()
+	}
+	l.fresh = 0
+	var start time.Time
+	if l.distance == 1 {
+		start = time.Now()
+	}
+	err := l.queue.Wait(index)
+	if err != nil {
+		if t == nil {
+			t = l.anyFlying()
+		}
+		return &fs.PathError{Op: "read", Path: nameOf(t.file), Err: err}
+	}
+	// Without RWF_NOWAIT, or with a context that may end, only the time tells what the page cache has.
+	if l.distance == 1 && isQuick(time.Since(start), l.bytes) {
+		l.quick = l.ctx.Done() == nil
+	} else {
+		l.stalled = true
+	}
+	l.collect()
+	return nil
+}
+
+// adapt sets how far ahead the loop reads, when t is next.
+func (l *lookahead) adapt(t *transfer) {
+	switch {
+	case l.stalled:
+		l.ready = 0
+		if l.blocks >= l.distance && !l.bounded() {
+			l.distance = min(2*l.distance, maxDistance)
+			if l.distance <= steep {
+				l.distance *= 2
+			}
+		}
+	case t.hit:
+		l.distance = max(l.distance-1, 1)
+	default:
+		if l.ready++; l.ready == readyDecay {
+			l.ready = 0
+			l.distance = max(l.distance-1, 1)
+		}
+	}
+}
+
+// steep is how far the distance grows fourfold each time, beyond it only doubles: a short list of reads that take
+// long is not done before it has grown.
+const steep = 32
+
+// readyDecay is after how many reads that were done in time the distance is made one less.
+const readyDecay = 16
+
+// part returns what t has read of b, and the error that ReadAt would have had.
+func (t *transfer) part(b *Block) ([]byte, error) {
+	if b.Len <= 0 {
+		b.from = nil
+		return nil, t.err
+	}
+	from := int(b.Off - t.start)
+	n := min(max(t.n-from, 0), b.Len)
+	data := t.buf[from : from+n : from+b.Len]
+	if n == b.Len {
+		return data, nil
+	}
+	return data, t.err
+}
+
+// again reports whether b must be read by itself to know its error: that of t may be of another one, or of a file that
+// grows while its end is read, as O_DIRECT cannot go on in the middle of a block.
+func (t *transfer) again(b *Block, err error) bool {
+	return err != io.EOF && (len(t.blocks) > 1 || t.align > 1 && t.n > 0 && int64(t.n)%t.align != 0 && errors.Is(err, syscall.EINVAL))
+}
+
+// retry reads t, which has one block, and returns that to the loop.
+func (l *lookahead) retry(t *transfer) bool {
+	t.buf = fit(t.buf, int(t.end-t.start), t.align)
+	b := &t.blocks[0]
+	n, err := t.file.ReadAtContext(l.ctx, t.buf[:t.end-t.start], t.start)
+	t.n, t.err = n, err
+	if err := l.over(t); err != nil {
+		l.yield(b, err)
+		return false
+	}
+	b.Data, err = t.part(b)
+	return l.yield(b, err)
+}
+
+// recycle takes back what the last turn of the loop has had.
+func (l *lookahead) recycle() {
+	t := l.returned
+	if t == nil {
+		return
+	}
+	l.returned = nil
+	t.file = nil
+	clear(t.blocks)
+	if race.Enabled || l.idle+len(t.buf) > l.config.MaxBytes {
+		drop(t.buf)
+		t.buf = nil
+	}
+	l.idle += len(t.buf)
+	l.spare = append(l.spare, t)
+}
+
+// leave gives everything back but what the kernel still uses.
+func (l *lookahead) leave() {
+	l.collect()
+	l.queue.Leave()
+	if l.returned != nil {
+		drop(l.returned.buf)
+	}
+	for _, t := range l.line[l.head:] {
+		if !t.flying {
+			drop(t.buf)
+		}
+	}
+	for _, t := range l.spare {
+		drop(t.buf)
+	}
+}
+
+// rangePools has a pool for each power of two from the size of a page to 1 MiB.
+var rangePools = func() (pools []*ringfile.BufferPool) {
+	for size := pageSize; size <= 1<<20; size *= 2 {
+		pools = append(pools, ringfile.NewBufferPool(size, pageSize))
+	}
+	return pools
+}()
+
+// poolOf returns the index in rangePools of the buffers that hold n bytes; it may be beyond the last.
+func poolOf(n int) int { return bits.Len(uint(max(n, 1)-1) / uint(pageSize)) }
+
+// fit returns buf if it is right for n bytes, or a buffer in its place.
+func fit(buf []byte, n int, align int64) []byte {
+	if n == 0 || n <= len(buf) && align <= int64(pageSize) {
+		return buf
+	}
+	drop(buf)
+	if i := poolOf(n); i < len(rangePools) && align <= int64(pageSize) {
+		return rangePools[i].Get()
+	}
+	return ringfile.AlignedBuffer(n, max(int(align), pageSize))
+}
+
+// drop gives a buffer back that fit returned.
+func drop(buf []byte) {
+	if i := poolOf(len(buf)); len(buf) > 0 && i < len(rangePools) && len(buf) == pageSize<<i {
+		rangePools[i].Put(buf)
+	}
+}
