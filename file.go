@@ -22,8 +22,8 @@ import (
 // copied.
 //
 // What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
-// form with a context, ReadvAt and WritevAt take several buffers, Datasync, Allocate and Prefetch
-// reach the system calls of that name, and the Start methods return a Future. ReadMulti and Batch carry
+// form with a context, ReadvAt and WritevAt take several buffers, Datasync, Allocate, Advise and Cached
+// reach fdatasync, fallocate, posix_fadvise and cachestat, and the Start methods return a Future. ReadMulti and Batch carry
 // out many operations together.
 type File struct {
 	_ noCopy
@@ -372,16 +372,6 @@ func (f *File) Datasync() error { return f.control(context.Background(), operati
 // errors.ErrUnsupported on file systems that cannot.
 func (f *File) Allocate(off, length int64) error {
 	return f.control(context.Background(), operation{code: opAllocate, off: off, length: length})
-}
-
-// Prefetch asks for the length bytes at off to be read into the page cache, and does not wait for
-// them; a length of zero means up to the end of the file. It is a hint: there may be no room, and
-// O_DIRECT reads do not use the page cache. See posix_fadvise(2), POSIX_FADV_WILLNEED.
-func (f *File) Prefetch(off, length int64) error {
-	if f.valid() && length < 0 {
-		return f.t.wrap("prefetch", syscall.EINVAL)
-	}
-	return f.control(context.Background(), operation{code: opPrefetch, off: off, length: length})
 }
 
 // Close closes the file. Calls that come later, and those in flight that the kernel can give up,

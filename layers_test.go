@@ -22,7 +22,7 @@ var layers = []string{
 	"polling.go", "queue.go", "submit.go", "cancel.go", "reaper.go",
 	"setup.go", "device.go", "engine.go", "stats.go", "call.go",
 	"left.go", "line.go", "syncs.go", "perform.go", "position.go", "task.go", "await.go",
-	"file.go", "file_os.go", "file_context.go", "future.go", "batch.go", "contents.go", "doc.go",
+	"file.go", "file_os.go", "pagecache.go", "file_context.go", "future.go", "batch.go", "contents.go", "doc.go",
 }
 
 // packageLayers are the packages of the module, lowest first, by their folders.

@@ -3,6 +3,7 @@ package ringfile
 import (
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 
@@ -22,7 +23,7 @@ const (
 	opFsync
 	opFdatasync
 	opAllocate
-	opPrefetch
+	opAdvise
 )
 
 // reads and writes tell the operations that move data, and may therefore move only a part of it.
@@ -59,7 +60,7 @@ func (c opcode) name() string {
 	case c == opAllocate:
 		return "allocate"
 	}
-	return "prefetch"
+	return "advise"
 }
 
 // offCurrent as an offset stands for the position of the file.
@@ -73,8 +74,9 @@ type operation struct {
 	desc   *descriptor // open until the operation is finished
 	buf    []byte      // opRead, opWrite
 	vec    [][]byte    // opReadv, opWritev
-	off    int64       // of transfers, or offCurrent; opAllocate, opPrefetch: start
-	length int64       // opAllocate, opPrefetch: the size
+	off    int64       // of transfers, or offCurrent; opAllocate, opAdvise: start
+	length int64       // opAllocate, opAdvise: the size
+	advice uint32      // opAdvise
 }
 
 // enough reports whether the first n bytes are all that a Read is for: those up to the end of the file, which may
@@ -162,8 +164,12 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 		e.PrepFsync(fd, uring.FsyncDatasync)
 	case opAllocate:
 		e.PrepFallocate(fd, 0, off, uint64(op.length))
-	case opPrefetch:
-		e.PrepFadvise(fd, off, uint32(op.length), sysio.AdviceWillNeed)
+	case opAdvise:
+		if op.length <= math.MaxUint32 {
+			e.PrepFadvise(fd, off, uint32(op.length), op.advice)
+		} else {
+			e.PrepFadvise64(fd, off, uint64(op.length), op.advice) // refused before Linux 6.11: then a system call
+		}
 	}
 	return iovs
 }

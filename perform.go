@@ -335,8 +335,8 @@ func (t *target) calls(op *operation, n int) (int, error) {
 		return 0, t.wrap("sync", t.Sync(op.code == opFdatasync))
 	case op.code == opAllocate:
 		return 0, t.wrap(op.code.name(), t.Allocate(op.off, op.length))
-	case op.code == opPrefetch:
-		return 0, t.wrap(op.code.name(), t.Prefetch(op.off, op.length))
+	case op.code == opAdvise:
+		return 0, t.wrap(op.code.name(), t.Handle.Advise(op.off, op.length, int(op.advice)))
 	case op.vec != nil:
 		return t.vector(op, n)
 	case t.asks():

@@ -80,10 +80,11 @@ func after(args arguments) arguments {
 // fileMethods says how to call each method of *File. A method that is not here fails the test: whoever adds
 // it says here how it is called, and learns whether its calls are counted.
 var fileMethods = map[string]arguments{
-	"Allocate": length, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
+	"Advise":   func(c *caller) []any { return []any{c.off, int64(blockSize), ringfile.AdviceDontNeed} },
+	"Allocate": length, "Cached": length, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
 	"Chown": func(*caller) []any { return []any{0, 0} }, "Close": nil, "CloseContext": withCtx,
 	"Datasync": nil, "DatasyncContext": withCtx, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
-	"Name": nil, "Prefetch": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
+	"Name": nil, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
 	"ReadContext": after(buffer), "ReadDir": entries, "ReadFrom": func(c *caller) []any { return []any{c.o} },
 	"ReadMulti": ranges, "ReadMultiContext": after(ranges), "Readdir": entries, "Readdirnames": entries,
 	"ReadvAt": vectorAt, "ReadvAtContext": after(vectorAt),
