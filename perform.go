@@ -289,7 +289,7 @@ func (t *target) inline(op *operation, n int) (_ int, done bool) {
 			facts.nowait.Set(route.No)
 			return n, false
 		default: // EAGAIN, or os has the last word
-			if n == first {
+			if n == first && errno == syscall.EAGAIN {
 				t.misses.Store(max((t.misses.Load()+1)&math.MaxInt32, 1))
 			} else {
 				t.engine.stats.cached.Add(n - first)
