@@ -28,7 +28,7 @@ var layers = []string{
 // packageLayers are the packages of the module, lowest first, by their folders.
 var packageLayers = []string{
 	"internal/acl", "internal/race", "internal/count", "internal/outside", "internal/limit", "internal/route", "uring", "internal/sysio",
-	".", "fsys", "stream", "copyfile", "chain", "durable",
+	".", "fsys", "stream", "copyfile", "chain", "durable", "mapped",
 }
 
 // TestLayers holds that dependencies point one way.

@@ -3,7 +3,7 @@
 // What a stream does depends on how its file was opened. With O_DIRECT it keeps several large requests
 // in flight, with aligned buffers of its own, so that neither offsets nor lengths need be aligned. On
 // any other file it makes one call after the other, as package bufio does: the kernel reads ahead and
-// writes behind there.
+// writes behind there. With Config.Uncached it leaves nothing in the page cache.
 //
 // A stream with a context is given up when that ends, and returns on time whatever the device does.
 // A deadline of the file (ringfile.File.SetDeadline) ends the calls of a stream, too, but a request on
