@@ -187,7 +187,7 @@ func TestNoRingToBeHad(t *testing.T) {
 		"StartReadAt":   func() error { _, err := f.StartReadAt(buf, 0).Await(); return err },
 		"ReadAtContext": func() error { _, err := f.ReadAtContext(t.Context(), buf, 0); return err },
 		"SyncContext":   func() error { return f.SyncContext(t.Context()) },
-		"Prefetch":      func() error { return f.Prefetch(0, 4096) },
+		"Advise":        func() error { return f.Advise(0, 4096, AdviceWillNeed) },
 		"ReadAtMulti": func() error {
 			_, err := f.ReadAtMulti([][]byte{buf, make([]byte, 4096)}, []int64{0, 4096})
 			return err

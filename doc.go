@@ -66,7 +66,8 @@
 // that is opened with O_DIRECT. Package fsys has the calls of package os that take names, with
 // contexts, and WalkDir and DirFS; [Engine.Call] does the same for any other call. Package chain has
 // operations carried out one after the other, as long as they succeed: a write and a Datasync are a
-// durable append. Package durable replaces files whole. Package copyfile copies files in the quickest way that there is. Package uring is the
+// durable append. Package durable replaces files whole. Package copyfile copies files in the quickest way that there is. Package mapped
+// reads mapped files without page faults that hold up the program, as far as that can be. Package uring is the
 // kernel's interface, without goroutines or policy.
 //
 // Engines can be made that have a kernel thread take the requests, or poll devices (Config.SQPoll,

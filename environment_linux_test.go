@@ -264,7 +264,7 @@ func exerciseFile(f *ringfile.File) error {
 		return fmt.Errorf("read at the end: %d, %w", n, err)
 	}
 	_, err := f.StartSync().Await()
-	return errors.Join(err, f.Sync(), f.Datasync(), f.SyncContext(ctx), f.Allocate(0, 1<<20, 0), f.Prefetch(0, 1<<20))
+	return errors.Join(err, f.Sync(), f.Datasync(), f.SyncContext(ctx), f.Allocate(0, 1<<20, 0), f.Advise(0, 1<<20, ringfile.AdviceWillNeed))
 }
 
 // TestFileSystemRefuses has a file refuse what the ring's probe promises: files in /proc know neither
@@ -288,7 +288,7 @@ func TestFileSystemRefuses(t *testing.T) {
 			{"Sync", f.Sync(), unix.Fsync(fd)},
 			{"SyncContext", f.SyncContext(ctx), unix.Fsync(fd)},
 			{"StartDatasync", future, unix.Fdatasync(fd)},
-			{"Prefetch", f.Prefetch(0, 4096), unix.Fadvise(fd, 0, 4096, unix.FADV_WILLNEED)},
+			{"Advise", f.Advise(0, 4096, ringfile.AdviceWillNeed), unix.Fadvise(fd, 0, 4096, unix.FADV_WILLNEED)},
 		} {
 			if !errors.Is(c.got, c.want) {
 				t.Errorf("%s: %v, want %v", c.name, c.got, c.want)

@@ -23,8 +23,8 @@ import (
 //
 // What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
 // form with a context, ReadvAt and WritevAt take several buffers, WriteAtAtomic writes what must not be torn,
-// Lock and TryLock lock against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData and
-// Prefetch reach system calls that os does not, and the Start methods return a Future. ReadAtMulti and Batch carry out
+// Lock and TryLock lock against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData,
+// Advise and Cached reach system calls that os does not, and the Start methods return a Future. ReadAtMulti and Batch carry out
 // many operations together.
 type File struct {
 	_ noCopy
@@ -376,16 +376,6 @@ func (f *File) Sync() error { return f.control(context.Background(), operation{c
 // Datasync is Sync without the metadata that is not needed to read the data back, such as times.
 // See fdatasync(2).
 func (f *File) Datasync() error { return f.control(context.Background(), operation{code: opFdatasync}) }
-
-// Prefetch asks for the length bytes at off to be read into the page cache, and does not wait for
-// them; a length of zero means up to the end of the file. It is a hint: there may be no room, and
-// O_DIRECT reads do not use the page cache. See posix_fadvise(2), POSIX_FADV_WILLNEED.
-func (f *File) Prefetch(off, length int64) error {
-	if f.valid() && length < 0 {
-		return f.t.wrap("prefetch", syscall.EINVAL)
-	}
-	return f.control(context.Background(), operation{code: opPrefetch, off: off, length: length})
-}
 
 // Close closes the file. Calls that come later, and those in flight that the kernel can give up,
 // fail with an error that matches fs.ErrClosed. While others are in flight the descriptor stays

@@ -106,8 +106,8 @@ func TestFileCallsEnded(t *testing.T) {
 		if after := describeNamed(name); after != before {
 			t.Errorf("the file is %s, was %s", after, before)
 		}
-		if err := f.Prefetch(0, -1); err == nil {
-			t.Error("Prefetch of less than nothing succeeds")
+		if err := f.Advise(0, -1, ringfile.AdviceDontNeed); err == nil {
+			t.Error("Advice on less than nothing succeeds")
 		}
 		if err := f.SetDeadline(time.Unix(1, 0)); err != nil {
 			t.Fatal(err)

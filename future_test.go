@@ -438,7 +438,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-func TestAllocateAndPrefetch(t *testing.T) {
+func TestAllocateAndAdvise(t *testing.T) {
 	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
 		f, err := e.Create(filepath.Join(t.TempDir(), "f"))
 		if err != nil {
@@ -455,10 +455,10 @@ func TestAllocateAndPrefetch(t *testing.T) {
 		if err != nil || st.Size() != 1<<20 {
 			t.Errorf("size after Allocate is %d, %v", st.Size(), err)
 		}
-		if err := f.Prefetch(0, 0); err != nil {
+		if err := f.Advise(0, 0, ringfile.AdviceWillNeed); err != nil {
 			t.Error(err)
 		}
-		if err := f.Prefetch(4096, 5<<30); err != nil {
+		if err := f.Advise(4096, 5<<30, ringfile.AdviceWillNeed); err != nil {
 			t.Error(err)
 		}
 		var pe *fs.PathError

@@ -22,13 +22,13 @@ var layers = []string{
 	"polling.go", "queue.go", "submit.go", "cancel.go", "reaper.go",
 	"setup.go", "device.go", "engine.go", "stats.go", "call.go",
 	"left.go", "line.go", "syncs.go", "perform.go", "position.go", "task.go", "await.go",
-	"file.go", "file_os.go", "file_context.go", "space.go", "writeback.go", "lock.go", "atomic.go", "future.go", "batch.go", "readqueue.go", "contents.go", "doc.go",
+	"file.go", "file_os.go", "pagecache.go", "file_context.go", "space.go", "writeback.go", "lock.go", "atomic.go", "future.go", "batch.go", "readqueue.go", "contents.go", "doc.go",
 }
 
 // packageLayers are the packages of the module, lowest first, by their folders.
 var packageLayers = []string{
 	"internal/acl", "internal/race", "internal/count", "internal/outside", "internal/limit", "internal/route", "uring", "internal/sysio",
-	".", "fsys", "stream", "copyfile", "chain", "durable",
+	".", "fsys", "stream", "copyfile", "chain", "durable", "mapped",
 }
 
 // TestLayers holds that dependencies point one way.

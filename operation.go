@@ -3,6 +3,7 @@ package ringfile
 import (
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 
@@ -23,7 +24,7 @@ const (
 	opFdatasync
 	opAllocate
 	opPunchHole
-	opPrefetch
+	opAdvise
 )
 
 // reads and writes tell the operations that move data, and may therefore move only a part of it.
@@ -62,7 +63,7 @@ func (c opcode) name() string {
 	case c == opPunchHole:
 		return "punchhole"
 	}
-	return "prefetch"
+	return "advise"
 }
 
 // offCurrent as an offset stands for the position of the file.
@@ -79,11 +80,13 @@ type operation struct {
 	vec    [][]byte    // opReadv, opWritev
 	off    int64       // of transfers, or offCurrent; of others: where their range begins
 	length int64       // of others: of the range
-	mode   uint32      // opAllocate, opPunchHole: of fallocate(2)
+	mode   uint32      // opAllocate, opPunchHole: of fallocate(2); opAdvise: of posix_fadvise(2)
 }
 
 // changes reports whether the operation changes contents.
-func (op *operation) changes() bool { return op.code.writes() || op.mode&^sysio.KeepSize != 0 }
+func (op *operation) changes() bool {
+	return op.code.writes() || (op.code == opAllocate || op.code == opPunchHole) && op.mode&^sysio.KeepSize != 0
+}
 
 // enough reports whether the first n bytes are all that a Read is for: those up to the end of the file, which may
 // have been between two pages only if another look finds nothing. The page cache always ends there.
@@ -173,8 +176,12 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 		e.PrepFsync(fd, uring.FsyncDatasync)
 	case opAllocate, opPunchHole:
 		e.PrepFallocate(fd, op.mode, off, uint64(op.length))
-	case opPrefetch:
-		e.PrepFadvise(fd, off, uint32(op.length), sysio.AdviceWillNeed)
+	case opAdvise:
+		if op.length <= math.MaxUint32 {
+			e.PrepFadvise(fd, off, uint32(op.length), op.mode)
+		} else {
+			e.PrepFadvise64(fd, off, uint64(op.length), op.mode) // refused before Linux 6.11: then a system call
+		}
 	}
 	return iovs
 }

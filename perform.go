@@ -289,7 +289,7 @@ func (t *target) inline(op *operation, n int) (_ int, done bool) {
 			facts.nowait.Set(route.No)
 			return n, false
 		default: // EAGAIN, or os has the last word
-			if n == first {
+			if n == first && errno == syscall.EAGAIN {
 				t.misses.Store(max((t.misses.Load()+1)&math.MaxInt32, 1))
 			} else {
 				t.engine.stats.cached.Add(n - first)
@@ -335,8 +335,8 @@ func (t *target) calls(op *operation, n int) (int, error) {
 		return 0, t.wrap("sync", t.Sync(op.code == opFdatasync))
 	case op.code == opAllocate, op.code == opPunchHole:
 		return 0, t.wrap(op.code.name(), t.Allocate(op.mode, op.off, op.length))
-	case op.code == opPrefetch:
-		return 0, t.wrap(op.code.name(), t.Prefetch(op.off, op.length))
+	case op.code == opAdvise:
+		return 0, t.wrap(op.code.name(), t.Handle.Advise(op.off, op.length, int(op.mode)))
 	case op.vec != nil:
 		return t.vector(op, n)
 	case op.atomic:

@@ -382,7 +382,7 @@ func unpolled(t *testing.T, e *ringfile.Engine) {
 			return 8192, err
 		},
 		"Allocate": func() (int, error) { return 8192, f.Allocate(0, fileSize, 0) },
-		"Prefetch": func() (int, error) { return 8192, f.Prefetch(0, fileSize) },
+		"Advise":   func() (int, error) { return 8192, f.Advise(0, fileSize, ringfile.AdviceWillNeed) },
 	} {
 		if n, err := do(); n != 8192 || err != nil {
 			t.Errorf("%s = %d, %v", what, n, err)

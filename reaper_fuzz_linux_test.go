@@ -131,7 +131,7 @@ func FuzzCompletions(f *testing.F) {
 		for len(s.data) > 0 {
 			switch s.next(1) % 7 {
 			case 0:
-				c.begin(opcode(s.next(1))%(opPrefetch+1), int(s.next(1)))
+				c.begin(opcode(s.next(1))%(opAdvise+1), int(s.next(1)))
 			case 1: // a request in flight, or none any more
 				if len(c.ids) > 0 {
 					id := c.ids[int(s.next(1))%len(c.ids)]
@@ -201,7 +201,7 @@ func FuzzSettle(f *testing.F) {
 	f.Add(uint8(1), uint16(4096), uint8(1), []byte{0xfc, 0xff, 0xff, 0xff, 0xf5, 0xff, 0xff, 0xff})
 	f.Add(uint8(4), uint16(0), uint8(4), []byte{0, 0, 0, 0x80})
 	f.Fuzz(func(t *testing.T, code uint8, total uint16, how uint8, results []byte) {
-		req := &request{operation: operation{code: opcode(code) % (opPrefetch + 1), once: how&32 != 0}}
+		req := &request{operation: operation{code: opcode(code) % (opAdvise + 1), once: how&32 != 0}}
 		moves := req.code.moves()
 		if moves {
 			req.buf = make([]byte, total)

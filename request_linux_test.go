@@ -228,7 +228,7 @@ func TestInjectedControls(t *testing.T) {
 		{"SyncContext", "sync", func(f *File) error { return f.SyncContext(t.Context()) }},
 		{"DatasyncContext", "sync", func(f *File) error { return f.DatasyncContext(t.Context()) }},
 		{"Allocate", "allocate", func(f *File) error { return f.Allocate(0, 4096, 0) }},
-		{"Prefetch", "prefetch", func(f *File) error { return f.Prefetch(0, 4096) }},
+		{"Advise", "advise", func(f *File) error { return f.Advise(0, 4096, AdviceWillNeed) }},
 	} {
 		var faults []fault
 		for _, errno := range []syscall.Errno{syscall.EINTR, syscall.EAGAIN, syscall.ECANCELED, syscall.EFAULT} {

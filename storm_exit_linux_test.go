@@ -55,8 +55,8 @@ func TestStormSignalsCold(t *testing.T) {
 	defer pester(t)()
 	coldStorm(t, func(rng *rand.Rand, f *ringfile.File, buf []byte, off int64) (int, error) {
 		if rng.IntN(8) == 0 {
-			if err := f.Prefetch(off, 4096); err != nil {
-				t.Errorf("Prefetch: %v", err)
+			if err := f.Advise(off, 4096, ringfile.AdviceWillNeed); err != nil {
+				t.Errorf("Advise: %v", err)
 			}
 		}
 		return anyRead(t.Context(), rng, f, buf, off)

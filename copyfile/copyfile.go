@@ -23,6 +23,12 @@ type Config struct {
 	// page cache what others do read.
 	Direct bool
 
+	// Uncached reads and writes through the page cache and leaves nothing there that was not there before,
+	// as stream.Config.Uncached does, which also says what is left where the kernel cannot: for copies that
+	// must not push out what others read, faster than Direct. Small files take longer. Direct goes before it,
+	// where that is possible; on other systems than Linux it does nothing.
+	Uncached bool
+
 	// Owner gives dst the owner and the group of src as well, and with both of them the set-user-ID,
 	// set-group-ID and sticky bits. Only root may give a file to others: for any other user a refusal
 	// is no error, and dst is without the bits, as with cp -p.
@@ -73,7 +79,8 @@ const patience = time.Second
 // followed. Copying a file onto itself is refused.
 //
 // It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy
-// within the kernel (copy_file_range(2)), or reads and writes: many in flight with Config.Direct.
+// within the kernel (copy_file_range(2)), or reads and writes: many in flight with Config.Direct, and nothing
+// else than these with Config.Uncached, unless blocks are shared.
 // Where the kernel's ways are refused, for whatever reason, it reads and writes.
 //
 // If the data cannot be copied, dst is removed if it was created; if it had existed,

@@ -156,8 +156,8 @@ func TestCopyUnwritten(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for _, direct := range []bool{false, true} {
-					n, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: direct})
+				for _, way := range ways {
+					n, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached"})
 					if n != 20<<20+3 || err != nil {
 						t.Fatalf("Copy = %d, %v", n, err)
 					}
@@ -175,9 +175,9 @@ func TestCopyNoSpace(t *testing.T) {
 			mnt := loopFS(t, kind, 400<<20)
 			fill(t, mnt, 12<<20)
 			src := testutil.PatternFile(t, 24<<20)
-			for _, direct := range []bool{false, true} {
+			for _, way := range ways {
 				for _, existing := range []bool{false, true} {
-					t.Run(fmt.Sprintf("direct=%v,existing=%v", direct, existing), func(t *testing.T) {
+					t.Run(fmt.Sprintf("way=%s,existing=%v", way, existing), func(t *testing.T) {
 						enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 							dst := filepath.Join(mnt, "dst")
 							os.Remove(dst)
@@ -186,7 +186,7 @@ func TestCopyNoSpace(t *testing.T) {
 									t.Fatal(err)
 								}
 							}
-							_, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: direct})
+							_, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached"})
 							if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, copyfile.ErrIncomplete) != existing {
 								t.Errorf("Copy = %v", err)
 							}
@@ -273,9 +273,9 @@ func copyAsNobody() int {
 		{"closed/new", "readonly", os.ErrPermission},
 		{"foreign", "readonly", os.ErrPermission}, // its mode cannot be changed; the copy is complete
 	} {
-		for _, direct := range []bool{false, true} {
+		for _, way := range ways {
 			os.Remove("copy of readonly")
-			_, err := copyfile.Copy(ctx, c.dst, c.src, copyfile.Config{Direct: direct})
+			_, err := copyfile.Copy(ctx, c.dst, c.src, copyfile.Config{Direct: way == "direct", Uncached: way == "uncached"})
 			if !errors.Is(err, c.want) || errors.Is(err, copyfile.ErrIncomplete) {
 				fmt.Printf("Copy(%s, %s) = %v, want %v\n", c.dst, c.src, err, c.want)
 				status = 1

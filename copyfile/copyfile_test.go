@@ -93,17 +93,20 @@ func sameCopy(t *testing.T, dst, src string) {
 	}
 }
 
+// ways are those to copy, see Config.
+var ways = []string{"", "direct", "uncached"}
+
 // copies copies files of all shapes from one directory to another, in each way.
 func copies(t *testing.T, from, to string) {
-	for _, direct := range []bool{false, true} {
-		t.Run(fmt.Sprintf("direct=%v", direct), func(t *testing.T) {
+	for _, way := range ways {
+		t.Run(fmt.Sprintf("way=%s", way), func(t *testing.T) {
 			enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 				for _, s := range copyShapes {
 					src, dst := filepath.Join(from, "src"), filepath.Join(to, "dst")
 					s.make(t, src)
 					for _, existing := range []bool{false, true} { // the second time it exists
 						var seen int64
-						c := copyfile.Config{Engine: e, Direct: direct, Progress: func(n int64) { seen += n }}
+						c := copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached", Progress: func(n int64) { seen += n }}
 						n, err := copyfile.Copy(t.Context(), dst, src, c)
 						if n != s.size || err != nil {
 							t.Fatalf("%s, existing %v: Copy = %d, %v", s.name, existing, n, err)
@@ -186,7 +189,7 @@ func TestCopyRefuses(t *testing.T) {
 
 // TestCopyContext ends the context before and in the middle of a copy.
 func TestCopyContext(t *testing.T) {
-	for _, direct := range []bool{false, true} {
+	for _, way := range ways {
 		enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 			src := testutil.PatternFile(t, 40<<20)
 			dst := filepath.Join(t.TempDir(), "dst")
@@ -202,7 +205,7 @@ func TestCopyContext(t *testing.T) {
 					if after == 0 {
 						cancel(why)
 					}
-					c := copyfile.Config{Engine: e, Direct: direct, Progress: func(int64) { cancel(why) }}
+					c := copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached", Progress: func(int64) { cancel(why) }}
 					_, err := copyfile.Copy(ctx, dst, src, c)
 					cancel(nil)
 					if err == nil {
@@ -231,7 +234,7 @@ func TestCopyContext(t *testing.T) {
 
 // TestCopyUnderChange copies a file that others make longer and shorter all the time.
 func TestCopyUnderChange(t *testing.T) {
-	for _, direct := range []bool{false, true} {
+	for _, way := range ways {
 		enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 			src := testutil.PatternFile(t, 1<<20)
 			dst := filepath.Join(t.TempDir(), "dst")
@@ -252,7 +255,7 @@ func TestCopyUnderChange(t *testing.T) {
 				}
 			}()
 			for i := 0; i < 30; i++ {
-				n, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: direct})
+				n, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached"})
 				if err != nil {
 					t.Errorf("Copy = %d, %v", n, err)
 					break
@@ -275,7 +278,7 @@ func TestCopyGrowing(t *testing.T) {
 	if canClone(t) {
 		t.Skip("copies share the blocks here: no copy takes a while")
 	}
-	for _, direct := range []bool{false, true} {
+	for _, way := range ways {
 		enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 			const size, more = 9 << 20, 12_345
 			for _, holes := range []bool{false, true} {
@@ -294,14 +297,14 @@ func TestCopyGrowing(t *testing.T) {
 					f.Write(testutil.PatternBytes(more))
 				})
 				// In this goroutine, so that it has grown before the copy goes on.
-				c := copyfile.Config{Engine: e, Direct: direct, Progress: func(int64) { grow() }}
+				c := copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached", Progress: func(int64) { grow() }}
 				n, err := copyfile.Copy(context.Background(), dst, src, c)
 				if n != size+more || err != nil {
-					t.Errorf("direct %v, holes %v: Copy = %d, %v, want %d", direct, holes, n, err, size+more)
+					t.Errorf("way %q, holes %v: Copy = %d, %v, want %d", way, holes, n, err, size+more)
 				}
 				want, _ := os.ReadFile(src)
 				if got, err := os.ReadFile(dst); err != nil || !bytes.Equal(got, want) {
-					t.Errorf("direct %v, holes %v: %d bytes, %v, want %d", direct, holes, len(got), err, len(want))
+					t.Errorf("way %q, holes %v: %d bytes, %v, want %d", way, holes, len(got), err, len(want))
 				}
 			}
 		})
@@ -313,7 +316,7 @@ func TestCopyProc(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no /proc")
 	}
-	for _, direct := range []bool{false, true} {
+	for _, way := range ways {
 		enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 			for _, src := range []string{"/proc/version", "/proc/kallsyms", "/proc/filesystems"} {
 				want, err := os.ReadFile(src)
@@ -321,7 +324,7 @@ func TestCopyProc(t *testing.T) {
 					continue
 				}
 				dst := filepath.Join(t.TempDir(), "dst")
-				n, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: direct})
+				n, err := copyfile.Copy(t.Context(), dst, src, copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached"})
 				if got, _ := os.ReadFile(dst); err != nil || n != int64(len(want)) || !bytes.Equal(got, want) {
 					t.Errorf("%s: %d bytes of %d, %v", src, len(got), len(want), err)
 				}
@@ -332,11 +335,11 @@ func TestCopyProc(t *testing.T) {
 
 // TestCopyEngineClosed has copies find their engine closed.
 func TestCopyEngineClosed(t *testing.T) {
-	for _, direct := range []bool{false, true} {
+	for _, way := range ways {
 		enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
 			src := testutil.PatternFile(t, 20<<20)
 			dst := filepath.Join(t.TempDir(), "dst")
-			c := copyfile.Config{Engine: e, Direct: direct, Progress: func(int64) { go e.Close() }}
+			c := copyfile.Config{Engine: e, Direct: way == "direct", Uncached: way == "uncached", Progress: func(int64) { go e.Close() }}
 			for {
 				_, err := copyfile.Copy(t.Context(), dst, src, c)
 				if err == nil {

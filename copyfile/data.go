@@ -64,8 +64,10 @@ func (cp *copying) data() (n int64, err error) {
 			end = min(end, st.Size())
 		}
 	}
-	if holes || end < size {
-		return end, cp.truncate(end) // what is not written at the end is a hole
+	if holes || end < size || cp.config.Uncached {
+		// What is not written at the end is a hole; and XFS lets go of what it has allocated there, where the
+		// writing out has begun.
+		return end, cp.truncate(end)
 	}
 	return end, nil
 }
@@ -80,7 +82,7 @@ func (cp *copying) atOnce(small bool) (n int64, all bool, err error) {
 		}
 		return st.Size(), true, nil
 	}
-	if !small || cp.src.direct || cp.dst.direct {
+	if !small || cp.streams() {
 		return 0, false, nil
 	}
 	buf := buffers.Get()
@@ -147,10 +149,16 @@ func (cp *copying) rest(off, size int64) (end int64, err error) {
 	return off + n, err
 }
 
+// streams reports whether the files are read and written as streams.
+func (cp *copying) streams() bool {
+	// What says that it is empty may be one of those that must be read at the position, and is small.
+	return cp.src.direct || cp.dst.direct || cp.config.Uncached && cp.info.Size() > 0
+}
+
 // kernel copies by copy_file_range(2). It ends early, without an error, where the kernel does not
 // want to go on, or the file has ended: reading on will tell.
 func (cp *copying) kernel(from, to int64) (n int64, err error) {
-	if cp.src.direct || cp.dst.direct || to-from <= smallCopy {
+	if cp.streams() || to-from <= smallCopy {
 		return 0, nil
 	}
 	for from+n < to {
@@ -174,7 +182,7 @@ func (cp *copying) kernel(from, to int64) (n int64, err error) {
 // readAndWrite copies up to length bytes from off on by reads and writes, or, if length is 0, all up to
 // the end of the file.
 func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
-	if cp.src.direct || cp.dst.direct {
+	if cp.streams() {
 		return cp.stream(off, length)
 	}
 	buf := buffers.Get()
@@ -219,11 +227,11 @@ func (cp *copying) read(p []byte, off int64) (n int, err error) {
 	return cp.src.ring.Read(p)
 }
 
-// stream is readAndWrite with many requests in flight, on the side that has O_DIRECT.
+// stream is readAndWrite with many requests in flight, on the side that has O_DIRECT, or past the page cache.
 func (cp *copying) stream(off, length int64) (n int64, err error) {
-	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.ring, stream.Config{Offset: off, Length: length})
+	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.ring, stream.Config{Offset: off, Length: length, Uncached: cp.config.Uncached})
 	defer r.Close()
-	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.ring, stream.Config{Offset: off})
+	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.ring, stream.Config{Offset: off, Uncached: cp.config.Uncached})
 	n, err = w.ReadFrom(watched{r, cp})
 	if err1 := w.Close(); err == nil {
 		err = err1

@@ -104,18 +104,18 @@ func copyWithoutMetadata() (status int) {
 	if !refuse(syscall.EPERM, unix.SYS_FCHMOD, unix.SYS_UTIMENSAT) {
 		return 0
 	}
-	for _, direct := range []bool{false, true} {
-		n, err := copyfile.Copy(context.Background(), "dst", "src", copyfile.Config{Direct: direct})
+	for _, way := range ways {
+		n, err := copyfile.Copy(context.Background(), "dst", "src", copyfile.Config{Direct: way == "direct", Uncached: way == "uncached"})
 		var refused *copyfile.MetadataError
 		status |= check(errors.As(err, &refused) && errors.Is(err, fs.ErrPermission) &&
-			!errors.Is(err, copyfile.ErrIncomplete) && n == 200_000, "direct %v: Copy = %d, %v", direct, n, err)
+			!errors.Is(err, copyfile.ErrIncomplete) && n == 200_000, "way %q: Copy = %d, %v", way, n, err)
 		for _, op := range []string{"chmod dst", "chtimes dst"} {
-			status |= check(err != nil && strings.Contains(err.Error(), op), "direct %v: %v has nothing of %s", direct, err, op)
+			status |= check(err != nil && strings.Contains(err.Error(), op), "way %q: %v has nothing of %s", way, err, op)
 		}
 		got, err := os.ReadFile("dst")
-		status |= check(bytes.Equal(got, testutil.PatternBytes(200_000)), "direct %v: dst has %d bytes, %v", direct, len(got), err)
+		status |= check(bytes.Equal(got, testutil.PatternBytes(200_000)), "way %q: dst has %d bytes, %v", way, len(got), err)
 		st, err := os.Stat("dst")
-		status |= check(err == nil && st.Mode() == 0o600, "direct %v: dst: %v, %v", direct, st, err)
+		status |= check(err == nil && st.Mode() == 0o600, "way %q: dst: %v, %v", way, st, err)
 	}
 	return status
 }
@@ -220,7 +220,8 @@ func init() { children["killed"] = copyAndDie }
 // copyAndDie is the child of TestCopyKilled: it kills itself when some of the file has been copied.
 func copyAndDie() int {
 	c := copyfile.Config{
-		Direct:   os.Getenv("RINGFILE_TEST_DIRECT") != "",
+		Direct:   os.Getenv("RINGFILE_TEST_WAY") == "direct",
+		Uncached: os.Getenv("RINGFILE_TEST_WAY") == "uncached",
 		Progress: func(int64) { syscall.Kill(os.Getpid(), syscall.SIGKILL) },
 	}
 	_, err := copyfile.Copy(context.Background(), "dst", "src", c)
@@ -237,7 +238,7 @@ func TestCopyKilled(t *testing.T) {
 		{"hole at the end", 9 << 20, [][2]int64{{0, 1 << 20}}},
 		{"holes", 9 << 20, [][2]int64{{1 << 20, 2 << 20}, {8 << 20, 9 << 20}}},
 	} {
-		for _, direct := range []string{"", "direct"} {
+		for _, way := range ways {
 			dir := t.TempDir()
 			shape.make(t, filepath.Join(dir, "src"))
 			if shape.name == "holes" {
@@ -249,14 +250,14 @@ func TestCopyKilled(t *testing.T) {
 			}
 			cmd := exec.Command(exe)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "RINGFILE_TEST_CHILD=killed", "RINGFILE_TEST_DIRECT="+direct)
+			cmd.Env = append(os.Environ(), "RINGFILE_TEST_CHILD=killed", "RINGFILE_TEST_WAY="+way)
 			out, err := cmd.CombinedOutput()
 			if err == nil || len(out) > 0 {
 				t.Fatalf("%v: %s", err, out)
 			}
 			st, err := os.Stat(filepath.Join(dir, "dst"))
 			if err != nil || st.Size() >= shape.size {
-				t.Errorf("%s, direct %q: the killed copy has %d bytes of %d, %v", shape.name, direct, st.Size(), shape.size, err)
+				t.Errorf("%s, way %q: the killed copy has %d bytes of %d, %v", shape.name, way, st.Size(), shape.size, err)
 			}
 		}
 	}

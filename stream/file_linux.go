@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"context"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -92,6 +93,90 @@ func call(ctx context.Context, f *ringfile.File, do func(fd int) error) error {
 		}
 		return err
 	})
+}
+
+// uncachedSupported tells that there are calls that leave nothing in the page cache.
+const uncachedSupported = true
+
+// dropAfter is how many bytes pass before they are dropped, where RWF_DONTCACHE is refused.
+const dropAfter = 8 << 20
+
+// A test replaces these.
+var (
+	dontCache = unix.RWF_DONTCACHE
+	preadv2   = unix.Preadv2
+	pwritev2  = unix.Pwritev2
+)
+
+// readUncached reads into p at off, as much as there is, and drops from the page cache what that has brought there;
+// at the end of the file it returns io.EOF. If left is true the context has ended, and the kernel may use p still.
+// An error that matches errors.ErrUnsupported means that the file system, or the kernel, cannot do that. See
+// preadv2(2) and RWF_DONTCACHE of the kernel's include/uapi/linux/fs.h (Linux 6.14).
+func readUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n int, left bool, err error) {
+	return moveUncached(ctx, f, p, off, io.EOF, preadv2)
+}
+
+// writeUncached writes p at off, starts to write it to the device, and has it dropped from the page cache once it is
+// there. Otherwise it is like readUncached.
+func writeUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n int, left bool, err error) {
+	return moveUncached(ctx, f, p, off, io.ErrUnexpectedEOF, pwritev2)
+}
+
+func moveUncached(ctx context.Context, f *ringfile.File, p []byte, off int64, end error, move func(fd int, iovs [][]byte, off int64, flags int) (int, error)) (n int, left bool, err error) {
+	done := make(chan int, 1)
+	err = call(ctx, f, func(fd int) error {
+		n := 0
+		defer func() { done <- n }()
+		for n < len(p) {
+			m, err := move(fd, [][]byte{p[n:]}, off+int64(n), dontCache)
+			switch {
+			case err == unix.EINTR:
+				continue
+			case err != nil:
+				return err
+			case m == 0:
+				return end
+			}
+			n += m
+		}
+		return nil
+	})
+	select {
+	case n = <-done:
+	default:
+		left = true
+	}
+	return n, left, err
+}
+
+// drop drops from the page cache what lies from one offset to another and is on the device. It is a hint.
+func drop(ctx context.Context, f *ringfile.File, from, to int64) {
+	if from < to {
+		call(ctx, f, func(fd int) error { return unix.Fadvise(fd, from, to-from, unix.FADV_DONTNEED) })
+	}
+}
+
+// writeOut starts to write to the device what lies from one offset to another. See sync_file_range(2).
+func writeOut(ctx context.Context, f *ringfile.File, from, to int64) {
+	if from < to {
+		call(ctx, f, func(fd int) error { return unix.SyncFileRange(fd, from, to-from, unix.SYNC_FILE_RANGE_WRITE) })
+	}
+}
+
+// beingWritten reports whether some of what lies from one offset to another is being written to the device, as far as
+// the kernel tells (Linux 6.5): unlike sync_file_range(2) it leaves errors to who syncs the file. See cachestat(2).
+func beingWritten(ctx context.Context, f *ringfile.File, from, to int64) bool {
+	if from >= to {
+		return false
+	}
+	pages := make(chan uint64, 1)
+	err := call(ctx, f, func(fd int) error {
+		var st unix.Cachestat_t
+		err := unix.Cachestat(uint(fd), &unix.CachestatRange{Off: uint64(from), Len: uint64(to - from)}, &st, 0)
+		pages <- st.Writeback
+		return err
+	})
+	return err == nil && <-pages > 0
 }
 
 // retry makes a system call until no signal interrupts it.

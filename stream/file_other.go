@@ -4,6 +4,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/ringfile/ringfile"
@@ -28,3 +29,21 @@ func writeCached(ctx context.Context, f *ringfile.File, p []byte, off int64) err
 	_, err := f.WriteAtContext(ctx, p, off)
 	return err
 }
+
+// uncachedSupported tells that no call leaves nothing in the page cache.
+const uncachedSupported = false
+
+const dropAfter = 8 << 20
+
+func readUncached(context.Context, *ringfile.File, []byte, int64) (n int, left bool, err error) {
+	return 0, false, errors.ErrUnsupported
+}
+
+func writeUncached(context.Context, *ringfile.File, []byte, int64) (n int, left bool, err error) {
+	return 0, false, errors.ErrUnsupported
+}
+
+func drop(context.Context, *ringfile.File, int64, int64)     {}
+func writeOut(context.Context, *ringfile.File, int64, int64) {}
+
+func beingWritten(context.Context, *ringfile.File, int64, int64) bool { return false }

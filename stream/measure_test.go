@@ -13,6 +13,7 @@ import (
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/enginetest"
 	"github.com/ringfile/ringfile/internal/measure"
+	"github.com/ringfile/ringfile/internal/rangestest"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/stream"
 )
@@ -250,7 +251,7 @@ func TestMeasureRanges(t *testing.T) {
 			if _, err := os.ReadFile(name); err != nil { // for the cells that do not evict it
 				t.Fatal(err)
 			}
-			b := enginetest.Blocks{Plain: plain, File: f, Size: size, Length: length, N: min(16384, size/length), Loop: c.loop, Prepare: c.prepare}
+			b := rangestest.Blocks{Plain: plain, File: f, Size: size, Length: length, N: min(16384, size/length), Loop: c.loop, Prepare: c.prepare}
 			measure.Compare(t, fmt.Sprintf("scattered, %s, %d KiB", c.cell, length>>10), b.Sides(e)...)
 
 			one := func(read func(use func([]byte)) error) func() (int, error) {

@@ -636,7 +636,7 @@ func (l *lookahead) recycle() {
 	t.file = nil
 	clear(t.blocks)
 	if race.Enabled || l.idle+len(t.buf) > l.config.MaxBytes {
-		drop(t.buf)
+		putBuffer(t.buf)
 		t.buf = nil
 	}
 	l.idle += len(t.buf)
@@ -648,15 +648,15 @@ func (l *lookahead) leave() {
 	l.collect()
 	l.queue.Leave()
 	if l.returned != nil {
-		drop(l.returned.buf)
+		putBuffer(l.returned.buf)
 	}
 	for _, t := range l.line[l.head:] {
 		if !t.flying {
-			drop(t.buf)
+			putBuffer(t.buf)
 		}
 	}
 	for _, t := range l.spare {
-		drop(t.buf)
+		putBuffer(t.buf)
 	}
 }
 
@@ -676,15 +676,15 @@ func fit(buf []byte, n int, align int64) []byte {
 	if n == 0 || n <= len(buf) && align <= int64(pageSize) {
 		return buf
 	}
-	drop(buf)
+	putBuffer(buf)
 	if i := poolOf(n); i < len(rangePools) && align <= int64(pageSize) {
 		return rangePools[i].Get()
 	}
 	return ringfile.AlignedBuffer(n, max(int(align), pageSize))
 }
 
-// drop gives a buffer back that fit returned.
-func drop(buf []byte) {
+// putBuffer gives a buffer back that fit returned.
+func putBuffer(buf []byte) {
 	if i := poolOf(len(buf)); len(buf) > 0 && i < len(rangePools) && len(buf) == pageSize<<i {
 		rangePools[i].Put(buf)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
+	"os"
 	"syscall"
 
 	"github.com/ringfile/ringfile"
@@ -86,7 +88,7 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 		}
 	}
 	if len(r.rest) == 0 {
-		if !r.direct && len(p) >= r.size && r.err == nil {
+		if r.passes() && len(p) >= r.size && r.err == nil {
 			return r.pass(p)
 		}
 		if err := r.fill(); err != nil {
@@ -97,6 +99,9 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 	r.take(n)
 	return n, nil
 }
+
+// passes reports whether reads may go straight into the caller's memory: not if that would be left to the kernel.
+func (r *Reader) passes() bool { return !r.direct && !(r.uncached && r.ctx.Done() != nil) }
 
 // pass reads straight into p, which is no smaller than the buffer.
 func (r *Reader) pass(p []byte) (n int, err error) {
@@ -149,6 +154,9 @@ var errInvalidWrite = errors.New("stream: writer returned an impossible count fr
 // matches fs.ErrClosed. Close returns nil; closing twice is not an error.
 func (r *Reader) Close() error {
 	r.abandonFor(nil)
+	if end := r.off + int64(len(r.rest)); r.refused && end > r.behind {
+		r.drop(end)
+	}
 	r.rest = nil
 	r.recycle()
 	r.closed = true
@@ -254,6 +262,51 @@ func (r *Reader) awaitDirect() error {
 // call reads in this goroutine.
 func (r *Reader) call(p []byte) (n int, err error) {
 	p = p[:min(int64(len(p)), r.stop-r.off)]
+	if !r.uncached {
+		return r.callCached(p)
+	}
+	if end := alignDown(r.off+int64(len(p)), uncachedUnit); end > r.off {
+		p = p[:end-r.off]
+	}
+	if !r.refused {
+		var left bool
+		if err := r.expired(); err != nil {
+			return 0, err
+		}
+		n, left, err = readUncached(r.ctx, r.file, p, r.off)
+		if left {
+			r.buf = nil // the kernel may use it still
+		}
+		if r.refused = n == 0 && errors.Is(err, errors.ErrUnsupported); !r.refused {
+			return n, r.wrap(err)
+		}
+	}
+	n, err = r.callCached(p)
+	if end := r.off + int64(n); end-r.behind >= dropAfter {
+		r.drop(end)
+	}
+	return n, err
+}
+
+// drop drops what has been read before end, and once more what came just before that: units that were dropped in
+// part only.
+func (r *Reader) drop(end int64) {
+	drop(r.ctx, r.file, max(r.behind-dropAfter, r.config.Offset), end)
+	r.behind = end
+}
+
+// expired returns why the file takes no reads any more: it is closed, or its read deadline has passed. A File does
+// not tell that, but a read fails with it, and otherwise, if it ends beyond what offsets can say, at once.
+func (r *Reader) expired() error {
+	_, err := r.file.ReadAtContext(r.ctx, make([]byte, 1), math.MaxInt64)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// callCached reads in this goroutine, through the page cache.
+func (r *Reader) callCached(p []byte) (n int, err error) {
 	if !r.offsets {
 		return r.file.ReadContext(r.ctx, p)
 	}

@@ -4,7 +4,7 @@
 // What a stream does depends on how its file was opened. With O_DIRECT it keeps several large requests
 // in flight, with aligned buffers of its own, so that neither offsets nor lengths need be aligned. On
 // any other file it makes one call after the other, as package bufio does: the kernel reads ahead and
-// writes behind there.
+// writes behind there. With Config.Uncached it leaves nothing in the page cache.
 //
 // A stream with a context is given up when that ends, and returns on time whatever the device does.
 // A deadline of the file (ringfile.File.SetDeadline) ends the calls of a stream, too, but a request on
@@ -39,6 +39,16 @@ type Config struct {
 	// BufferSize is the size of a request in bytes, rounded up to whole pages. Zero: 256 KiB.
 	BufferSize int
 
+	// Uncached keeps the stream from filling the page cache of a file without O_DIRECT: a Reader drops what
+	// it has brought in as soon as it has been read, a Writer has what it takes written to the device at once,
+	// and dropped. What was in the page cache before stays, where the kernel can tell it apart
+	// (RWF_DONTCACHE, Linux 6.14, on ext4, XFS and btrfs); elsewhere the stream drops the part of the file that
+	// it has passed, whoever had it there (posix_fadvise(2)), and what is left at the end of a Writer. Not more
+	// than a few megabytes are in the page cache at a time. BufferSize is rounded up to a multiple of 2 MiB then,
+	// and a deadline of the file is looked at between requests of that size. It does nothing on a file without
+	// offsets, with O_DIRECT or O_APPEND, and on other systems than Linux. See docs/pagecache.md.
+	Uncached bool
+
 	// Depth is how many requests are in flight at once, each with a buffer of its own, on a file
 	// that is opened with O_DIRECT. Zero: 8.
 	Depth int
@@ -57,6 +67,14 @@ const (
 // would have to be kept consistent by the kernel.
 var pageSize = max(os.Getpagesize(), 4096)
 
+// uncachedUnit is what requests that leave nothing in the page cache begin and end at a multiple of, as far as
+// possible. The page cache has units of up to this size, which are dropped after a read of any part of them:
+// the next read of another part comes from the device again (docs/decisions.md).
+const uncachedUnit = 2 << 20
+
+// uncachedPool has the buffers of such streams.
+var uncachedPool = ringfile.NewBufferPool(uncachedUnit, pageSize)
+
 // defaultPool has the buffers of the usual size; a stream of another size has a pool of its own.
 var defaultPool = ringfile.NewBufferPool(defaultSize, pageSize)
 
@@ -74,7 +92,12 @@ type stream struct {
 	// in the page cache, or goes there, is had for less than the hand-over of a request costs.
 	direct bool
 	// offsets tells that the file has offsets; otherwise it is read or written where it is.
-	offsets  bool
+	offsets bool
+	// uncached tells that nothing is to stay in the page cache, refused that the file system does not know
+	// RWF_DONTCACHE. Then behind is where the part of the file begins that has not been dropped.
+	uncached, refused bool
+	behind            int64
+
 	depth    int
 	align    int64 // of the offset and the length of a direct request; a power of two
 	size     int   // of a buffer
@@ -123,9 +146,17 @@ func (s *stream) prepare() (description, error) {
 	if s.direct {
 		s.align = max(s.align, d.align)
 	}
-	s.size = int(alignUp(int64(min(s.size, maxSize)), s.align))
+	s.uncached = s.config.Uncached && uncachedSupported && s.offsets && !s.direct && s.config.Offset >= 0
+	s.behind = s.config.Offset
+	unit := s.align
+	if s.uncached {
+		unit = uncachedUnit
+	}
+	s.size = int(alignUp(int64(min(s.size, maxSize)), unit))
 	s.pool = defaultPool
-	if s.size != defaultSize || s.align != int64(pageSize) {
+	if s.uncached && s.size == uncachedUnit {
+		s.pool = uncachedPool
+	} else if s.size != defaultSize || s.align != int64(pageSize) {
 		s.pool = ringfile.NewBufferPool(s.size, int(s.align))
 	}
 	s.prepared = true

@@ -1,12 +1,14 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"math"
 	"os"
+	"time"
 
 	"github.com/ringfile/ringfile"
 )
@@ -77,7 +79,7 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	}
 	for len(p) > 0 && w.err == nil {
 		var m int
-		if !w.direct && w.fill == 0 && len(p) >= w.size {
+		if w.passes() && w.fill == 0 && len(p) >= w.size {
 			m = w.call(p)
 		} else {
 			m = copy(w.room(), p)
@@ -88,6 +90,9 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	}
 	return n, w.err
 }
+
+// passes reports whether writes may come straight from the caller's memory: not if that would be left to the kernel.
+func (w *Writer) passes() bool { return !w.direct && !(w.uncached && w.ctx.Done() != nil) }
 
 // ReadFrom writes what r has, up to its end, reading into the Writer's buffers without a copy.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
@@ -146,6 +151,9 @@ func (w *Writer) Close() error {
 	if w.buf != nil {
 		w.pool.Put(w.buf)
 		w.buf = nil
+	}
+	if w.refused && w.err == nil {
+		writeOut(w.ctx, w.file, w.behind, w.off)
 	}
 	w.closed = true
 	return err
@@ -233,7 +241,7 @@ func (w *Writer) unaligned(from, to int) {
 		return
 	}
 	off := w.off + int64(from)
-	if w.err = w.forbidden(); w.err == nil {
+	if w.err = w.forbidden(w.buf); w.err == nil {
 		w.err = w.wrap(writeCached(w.ctx, w.file, w.buf[from:to], off))
 	}
 	w.end = max(w.end, off+int64(to-from))
@@ -241,9 +249,9 @@ func (w *Writer) unaligned(from, to int) {
 
 // forbidden returns why the file takes no writes any more: it is closed, or its write deadline has
 // passed. A File does not tell that, but a write fails with it, and otherwise, if it ends beyond what
-// offsets can say, at once and with EINVAL.
-func (w *Writer) forbidden() error {
-	_, err := w.file.WriteAtContext(w.ctx, w.buf[:1], math.MaxInt64)
+// offsets can say, at once and with EINVAL. p is any memory.
+func (w *Writer) forbidden(p []byte) error {
+	_, err := w.file.WriteAtContext(w.ctx, p[:1], math.MaxInt64)
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {
 		return err
 	}
@@ -268,10 +276,60 @@ func (w *Writer) settle(most int) {
 // call writes p in this goroutine, at the end of what has been written.
 func (w *Writer) call(p []byte) (n int) {
 	if w.err = w.usable(); w.err == nil {
-		n, w.err = w.write(p, w.off)
+		if w.uncached {
+			n, w.err = w.writeUncached(p)
+		} else {
+			n, w.err = w.write(p, w.off)
+		}
 		w.off += int64(n)
 	}
 	return n
+}
+
+// writeUncached is write for what is not to stay in the page cache.
+func (w *Writer) writeUncached(p []byte) (n int, err error) {
+	if !w.refused {
+		var left bool
+		if err := w.forbidden(p); err != nil {
+			return 0, err
+		}
+		n, left, err = writeUncached(w.ctx, w.file, p, w.off)
+		if left {
+			w.buf = nil // the kernel may use it still
+		}
+		if w.refused = n == 0 && errors.Is(err, errors.ErrUnsupported); !w.refused {
+			return n, w.passed(n, w.wrap(err))
+		}
+	}
+	n, err = w.write(p, w.off)
+	return n, w.passed(n, err)
+}
+
+// passed is called when n more bytes have been written. It waits for the device where the stream has got too far
+// ahead of it: no call does that, as long as there is memory. How the writing to the device ends is for Sync to tell.
+func (w *Writer) passed(n int, err error) error {
+	end := w.off + int64(n)
+	if end-w.behind < dropAfter || err != nil {
+		return err
+	}
+	if w.refused {
+		writeOut(w.ctx, w.file, w.behind, end)
+	}
+	from := max(w.behind-dropAfter, w.config.Offset)
+	for beingWritten(w.ctx, w.file, from, w.behind) {
+		select {
+		case <-w.ctx.Done():
+		case <-time.After(time.Millisecond):
+		}
+		if err := cmp.Or(w.usable(), w.forbidden(make([]byte, 1))); err != nil {
+			return err
+		}
+	}
+	if w.refused {
+		drop(w.ctx, w.file, max(from-dropAfter, w.config.Offset), w.behind)
+	}
+	w.behind = end
+	return nil
 }
 
 func (w *Writer) write(p []byte, off int64) (int, error) {

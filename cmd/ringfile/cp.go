@@ -354,6 +354,7 @@ func (c *copier) file(src, dst string, unlink bool) {
 	once := func() error {
 		_, err := copyfile.Copy(c.ctx, dst, src, copyfile.Config{
 			Direct:   c.flags.direct,
+			Uncached: c.flags.uncached,
 			Owner:    c.flags.owner,
 			Progress: func(n int64) { c.bar.bytes.Add(n) },
 			Engine:   c.engine,

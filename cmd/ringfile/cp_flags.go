@@ -43,6 +43,7 @@ Flags may come before, between and behind the arguments, up to a --:
                print names as their copies begin
   -j N         copy N files at a time (default %d, at most %d)
   --direct     copy past the page cache (O_DIRECT), where a file system can
+  --uncached   leave in the page cache no more than was there before
   -q, --quiet  print no summary and no progress
   -h, --help   print this text
   -r, -R, --recursive
@@ -62,6 +63,7 @@ which end the program in good order.
 type cpFlags struct {
 	files     int
 	direct    bool
+	uncached  bool
 	quiet     bool
 	verbose   bool
 	force     bool
@@ -86,6 +88,10 @@ func parseCp(args []string, stdout, stderr io.Writer) (flags cpFlags, err error)
 	case err != nil:
 	case flags.direct && !directSupported:
 		err = fmt.Errorf("--direct: %s has no O_DIRECT; it is supported on Linux only", runtime.GOOS)
+	case flags.uncached && !directSupported:
+		err = fmt.Errorf("--uncached: not on %s; it is supported on Linux only", runtime.GOOS)
+	case flags.uncached && flags.direct:
+		err = errors.New("--direct and --uncached exclude each other")
 	case flags.into != "" && flags.exactly:
 		err = errors.New("-t and -T contradict each other")
 	case len(names) == 0:
@@ -184,6 +190,8 @@ func (f *cpFlags) set(name, value string, has bool) (err error) {
 	switch name {
 	case "--direct":
 		f.direct = true
+	case "--uncached":
+		f.uncached = true
 	case "-q", "--quiet":
 		f.quiet = true
 	case "-v", "--verbose":

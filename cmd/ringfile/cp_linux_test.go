@@ -40,7 +40,7 @@ func TestCpMatchesDiff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, flag := range []string{"-q", "--direct"} {
+	for _, flag := range []string{"-q", "--direct", "--uncached"} {
 		one := filepath.Join(t.TempDir(), "one")
 		if got := runHere(t, "", "cp", flag, exe, one); got.status != 0 {
 			t.Errorf("got %+v", got)

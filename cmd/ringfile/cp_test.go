@@ -94,7 +94,7 @@ func makeCopyTree(t *testing.T) string {
 func TestCpTree(t *testing.T) {
 	src := makeCopyTree(t)
 	for _, backend := range []string{"auto", "blocking"} {
-		for _, flags := range [][]string{{}, {"-r", "-j", "1"}, {"-j3"}, {"--direct"}} {
+		for _, flags := range [][]string{{}, {"-r", "-j", "1"}, {"-j3"}, {"--direct"}, {"--uncached"}} {
 			t.Run(backend+" "+strings.Join(flags, " "), func(t *testing.T) {
 				if runtime.GOOS != "linux" {
 					t.Skip("modes, links and O_DIRECT as on Linux")

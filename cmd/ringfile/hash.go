@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/stream"
 )
 
 const (
@@ -52,6 +53,7 @@ type hasher struct {
 	reads      *semaphore.Weighted // one for each read in flight, and the buffer that goes with it
 	buffers    *ringfile.BufferPool
 	count      func(bytes int) // takes what has been hashed
+	uncached   bool            // nothing is to stay in the page cache
 }
 
 // sum returns the SHA-256 sum of what it says in it.
@@ -77,9 +79,15 @@ func (h *hasher) sum(ctx context.Context, it *item) (sum [32]byte, err error) {
 	if err != nil {
 		return sum, err
 	}
-	if it.kind == stream {
+	if it.kind == serial {
 		defer f.Close()
 		return h.sequential(ctx, f, buf)
+	}
+	if f, ok := f.(*ringfile.File); ok && h.uncached {
+		defer f.Close()
+		r := stream.NewReader(f, stream.Config{Uncached: true})
+		defer r.Close()
+		return h.sequential(ctx, r, buf)
 	}
 	n, err := f.ReadAt(buf, 0)
 	switch {
@@ -99,7 +107,7 @@ func (h *hasher) sum(ctx context.Context, it *item) (sum [32]byte, err error) {
 
 // openFor opens the file of an item, with O_DIRECT if that is asked for and possible.
 func (h *hasher) openFor(it *item) (f file, direct bool, err error) {
-	if h.openDirect != nil && it.kind != stream {
+	if h.openDirect != nil && it.kind != serial {
 		f, err = h.openDirect(it.name)
 		if !errors.Is(err, errNotDirect) {
 			return f, err == nil, err

@@ -134,7 +134,7 @@ func (r *pathReport) buffered(e *ringfile.Engine, f *ringfile.File, buf []byte) 
 	r.try(e, "sync", func() { write() }, f.Sync)
 	r.try(e, "datasync", func() { write() }, f.Datasync)
 	r.try(e, "allocate", nil, func() error { return f.Allocate(probeSize, int64(len(buf)), 0) })
-	r.try(e, "prefetch", drop, func() error { return f.Prefetch(0, probeSize) })
+	r.try(e, "prefetch", drop, func() error { return f.Advise(0, probeSize, ringfile.AdviceWillNeed) })
 }
 
 // try carries an operation out twice and notes which route it took the second time, when the engine

@@ -37,6 +37,8 @@ A file that cannot be read is reported, and the others go on.
                  at most %d, which take %d MiB of memory)
       --direct   read with O_DIRECT, past the page cache; where a file system
                  does not offer that, its files are read through the page cache
+      --uncached leave in the page cache no more than was there before; large files
+                 are then read by one read after the other
       --tag      print lines of the BSD form: SHA256 (name) = sum
   -z, --zero     end lines with NUL and not with a newline, and print names as
                  they are
@@ -69,6 +71,7 @@ be, or the output could not be written, 2 for a mistake on the command line, 130
 type sumFlags struct {
 	reads         int
 	direct        bool
+	uncached      bool
 	form          lineForm
 	check         bool
 	outcomes      outcomes
@@ -98,6 +101,7 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 	set.SetOutput(io.Discard)
 	set.IntVar(&flags.reads, "j", defaultReads(), "")
 	set.BoolVar(&flags.direct, "direct", false, "")
+	set.BoolVar(&flags.uncached, "uncached", false, "")
 	set.BoolVar(&flags.strict, "strict", false, "")
 	set.BoolVar(&flags.ignoreMissing, "ignore-missing", false, "")
 	both := func(long, short string, do func()) {
@@ -126,6 +130,10 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 		err = fmt.Errorf("-j %d: must be at least 1", flags.reads)
 	case flags.direct && !directSupported:
 		err = fmt.Errorf("--direct: %s has no O_DIRECT; it is supported on Linux only", runtime.GOOS)
+	case flags.uncached && !directSupported:
+		err = fmt.Errorf("--uncached: not on %s; it is supported on Linux only", runtime.GOOS)
+	case flags.uncached && flags.direct:
+		err = errors.New("--direct and --uncached exclude each other")
 	case flags.check && flags.form.tag:
 		err = errors.New("--tag is of no use with -c, which reads all forms of lines")
 	case flags.check && flags.form.zero:
@@ -256,12 +264,13 @@ const patience = 500 * time.Millisecond
 func newSummer(flags sumFlags, engine *ringfile.Engine, stdin io.Reader, c *console) *summer {
 	s := &summer{flags: flags, engine: engine, console: c, queue: make(chan *job, window), late: time.NewTimer(linger)}
 	s.hasher = &hasher{
-		open:    func(name string) (file, error) { return opened(engine.Open(name)) },
-		stdin:   stdin,
-		reads:   semaphore.NewWeighted(int64(flags.reads)),
-		buffers: ringfile.NewBufferPool(chunkSize, bufferAlign),
-		count:   func(bytes int) { s.bar.bytes.Add(int64(bytes)) },
-		refused: s.noteRefused,
+		open:     func(name string) (file, error) { return opened(engine.Open(name)) },
+		stdin:    stdin,
+		reads:    semaphore.NewWeighted(int64(flags.reads)),
+		buffers:  ringfile.NewBufferPool(chunkSize, bufferAlign),
+		count:    func(bytes int) { s.bar.bytes.Add(int64(bytes)) },
+		refused:  s.noteRefused,
+		uncached: flags.uncached,
 	}
 	if flags.direct {
 		s.hasher.openDirect = func(name string) (file, error) {

@@ -96,7 +96,7 @@ func TestSumProc(t *testing.T) {
 			t.Logf("%s: %v", name, err)
 			continue
 		}
-		for _, flags := range []string{"-q", "--direct"} {
+		for _, flags := range []string{"-q", "--direct", "--uncached"} {
 			got := runHere(t, "", "sum", flags, name)
 			if want := string(lineForm{}.append(nil, sha256.Sum256(data), name)); got.stdout != want || got.status != 0 {
 				t.Errorf("%s %s: got %q, %d, want %q; stderr %q", flags, name, got.stdout, got.status, want, got.stderr)

@@ -22,7 +22,7 @@ type kind uint8
 const (
 	regular kind = iota // at any offset
 	block               // a block device: likewise, but its size is not in its inode
-	stream              // only from its front to its end, and not beside another stream
+	serial              // only from its front to its end, and not beside another stream
 	stdin               // the stream that the program was given
 )
 
@@ -59,7 +59,7 @@ func (w *walker) arguments(names []string) {
 		case st.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice:
 			w.emit(&item{name: name, kind: block})
 		default:
-			w.stream(&item{name: name, kind: stream})
+			w.stream(&item{name: name, kind: serial})
 		}
 	}
 }

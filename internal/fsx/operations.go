@@ -105,7 +105,7 @@ func (t *tester) writeback() error {
 func (t *tester) prefetch() error {
 	off, length := t.place(t.buffered)
 	t.log.last().off, t.log.last().length = off, length
-	return t.anyHandle().Prefetch(off, int64(length))
+	return t.anyHandle().Advise(off, int64(length), ringfile.AdviceWillNeed)
 }
 
 func (t *tester) sync() error {

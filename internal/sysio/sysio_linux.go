@@ -299,9 +299,18 @@ func (h Handle) AtomicUnits() (smallest, largest int) {
 // WriteAtomic is RWF_ATOMIC.
 const WriteAtomic = unix.RWF_ATOMIC
 
-// Prefetch is posix_fadvise(2) with POSIX_FADV_WILLNEED.
-func (h Handle) Prefetch(off, length int64) error {
-	return RetryEINTR(func() error { return unix.Fadvise(h.FD, off, length, unix.FADV_WILLNEED) })
+// Advise is posix_fadvise(2).
+func (h Handle) Advise(off, length int64, advice int) error {
+	return RetryEINTR(func() error { return unix.Fadvise(h.FD, off, length, advice) })
+}
+
+// Cached returns how many bytes of the range are in the page cache, in whole pages. See cachestat(2), Linux 6.5.
+func (h Handle) Cached(off, length int64) (int64, error) {
+	var st unix.Cachestat_t
+	err := RetryEINTR(func() error {
+		return unix.Cachestat(uint(h.FD), &unix.CachestatRange{Off: uint64(off), Len: uint64(length)}, &st, 0)
+	})
+	return int64(st.Cache) * int64(os.Getpagesize()), err
 }
 
 // Length returns how large the file is now; a device's size is never exceeded.
@@ -414,5 +423,11 @@ func Describe(v *Iovec, p []byte) {
 func PrepReadv(e *uring.SQE, fd int, iovs []Iovec, off uint64)  { e.PrepReadv(fd, iovs, off, 0) }
 func PrepWritev(e *uring.SQE, fd int, iovs []Iovec, off uint64) { e.PrepWritev(fd, iovs, off, 0) }
 
-// AdviceWillNeed is POSIX_FADV_WILLNEED.
-const AdviceWillNeed = unix.FADV_WILLNEED
+// The advice of posix_fadvise(2).
+const (
+	AdviceNormal     = unix.FADV_NORMAL
+	AdviceRandom     = unix.FADV_RANDOM
+	AdviceSequential = unix.FADV_SEQUENTIAL
+	AdviceWillNeed   = unix.FADV_WILLNEED
+	AdviceDontNeed   = unix.FADV_DONTNEED
+)

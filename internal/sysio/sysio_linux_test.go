@@ -179,7 +179,7 @@ func TestTransfers(t *testing.T) {
 		t.Errorf("Length = %d, %v", size1, ok)
 	}
 	for what, err := range map[string]error{
-		"Sync": h.Sync(false), "Datasync": h.Sync(true), "Allocate": h.Allocate(0, 0, 2*size), "Prefetch": h.Prefetch(0, 0),
+		"Sync": h.Sync(false), "Datasync": h.Sync(true), "Allocate": h.Allocate(0, 0, 2*size), "Advise": h.Advise(0, 0, AdviceWillNeed),
 	} {
 		if err != nil && err != syscall.EOPNOTSUPP {
 			t.Errorf("%s: %v", what, err)

@@ -85,13 +85,14 @@ func (h Handle) PreadNowait([]byte, int64) (int, syscall.Errno)    { return 0, s
 func (h Handle) PwriteNowait([]byte, int64) (int, syscall.Errno)   { return 0, syscall.ENOSYS }
 func (h Handle) PreadvNowait([][]byte, int64) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
-func (h Handle) Sync(bool) error                      { return h.OS.Sync() }
-func (h Handle) Prefetch(off, length int64) error     { return nil } // a hint
-func (h Handle) Length() (int64, bool)                { return 0, false }
-func (h Handle) Medium() Medium                       { return MediumDevice }
-func (h Handle) DirectNow() bool                      { return false }
-func (h Handle) Alignment() (mem, off int, err error) { return 0, 0, nil }
-func (h Handle) PollQueues() (polled, known bool)     { return false, false }
+func (h Handle) Sync(bool) error                         { return h.OS.Sync() }
+func (h Handle) Advise(off, length int64, _ int) error   { return nil } // a hint
+func (h Handle) Cached(off, length int64) (int64, error) { return 0, errors.ErrUnsupported }
+func (h Handle) Length() (int64, bool)                   { return 0, false }
+func (h Handle) Medium() Medium                          { return MediumDevice }
+func (h Handle) DirectNow() bool                         { return false }
+func (h Handle) Alignment() (mem, off int, err error)    { return 0, 0, nil }
+func (h Handle) PollQueues() (polled, known bool)        { return false, false }
 
 func (h Handle) Allocate(mode uint32, off, length int64) error { return errors.ErrUnsupported }
 func (h Handle) Writeback(off, length int64) error             { return errors.ErrUnsupported }
@@ -123,5 +124,11 @@ func Describe(*Iovec, []byte)                     {}
 func PrepReadv(*uring.SQE, int, []Iovec, uint64)  {}
 func PrepWritev(*uring.SQE, int, []Iovec, uint64) {}
 
-// AdviceWillNeed is not used.
-const AdviceWillNeed = 3
+// The advice of posix_fadvise(2), which is not used.
+const (
+	AdviceNormal = iota
+	AdviceRandom
+	AdviceSequential
+	AdviceWillNeed
+	AdviceDontNeed
+)

@@ -81,11 +81,12 @@ func after(args arguments) arguments {
 // fileMethods says how to call each method of *File. A method that is not here fails the test: whoever adds
 // it says here how it is called, and learns whether its calls are counted.
 var fileMethods = map[string]arguments{
+	"Advise":           func(c *caller) []any { return []any{c.off, int64(blockSize), ringfile.AdviceDontNeed} },
 	"Allocate":         func(c *caller) []any { return append(length(c), ringfile.AllocateZero) },
-	"AtomicWriteUnits": nil, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
+	"AtomicWriteUnits": nil, "Cached": length, "Chdir": nil, "Chmod": func(*caller) []any { return []any{fs.FileMode(0o600)} },
 	"Chown": func(*caller) []any { return []any{0, 0} }, "Close": nil, "CloseContext": withCtx,
 	"Datasync": nil, "DatasyncContext": withCtx, "Direct": nil, "DirectAlign": nil, "Dup": nil, "Engine": nil, "Fd": nil,
-	"Lock": after(lock), "Name": nil, "NextData": func(c *caller) []any { return []any{c.off} }, "Prefetch": length, "PunchHole": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
+	"Lock": after(lock), "Name": nil, "NextData": func(c *caller) []any { return []any{c.off} }, "PunchHole": length, "Read": buffer, "ReadAt": bufferAt, "ReadAtContext": after(bufferAt),
 	"ReadContext": after(buffer), "ReadDir": entries, "ReadFrom": func(c *caller) []any { return []any{c.o} },
 	"ReadAtMulti": multi, "ReadAtMultiContext": after(multi), "Readdir": entries, "Readdirnames": entries,
 	"ReadvAt": vectorAt, "ReadvAtContext": after(vectorAt),

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile"
-	"github.com/ringfile/ringfile/internal/enginetest"
 	"github.com/ringfile/ringfile/internal/measure"
+	"github.com/ringfile/ringfile/internal/rangestest"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/test/faults"
 )
@@ -42,7 +42,7 @@ func TestMeasureRanges(t *testing.T) {
 					t.Fatal(err)
 				}
 				f := open(t, e, name, flag)
-				b := enginetest.Blocks{Plain: plain, File: f, Size: size, Length: length, N: min(4096, size/length), Loop: 32,
+				b := rangestest.Blocks{Plain: plain, File: f, Size: size, Length: length, N: min(4096, size/length), Loop: 32,
 					Prepare: func() error {
 						if err := testutil.Evict(name); err != nil {
 							return err

@@ -116,7 +116,7 @@ func roundTrip(e *ringfile.Engine, name string) error {
 	if _, err := f.StartSync().Await(); err != nil {
 		return err
 	}
-	if err := f.Prefetch(0, int64(len(want))); err != nil { // which goes through a ring, if there is one
+	if err := f.Advise(0, int64(len(want)), ringfile.AdviceWillNeed); err != nil { // which goes through a ring, if there is one
 		return err
 	}
 	got := make([]byte, len(want))

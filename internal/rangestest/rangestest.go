@@ -1,4 +1,5 @@
-package enginetest
+// Package rangestest compares the ways to read a list of blocks of a file.
+package rangestest
 
 import (
 	"context"
@@ -8,6 +9,7 @@ import (
 	"os"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/enginetest"
 	"github.com/ringfile/ringfile/internal/measure"
 	"github.com/ringfile/ringfile/stream"
 )
@@ -117,14 +119,14 @@ var Depths = []int{1, 4, 16, 64, 256}
 func (b *Blocks) Sides(e *ringfile.Engine) []measure.Side {
 	all := []measure.Side{
 		{Name: "loop of os.File.ReadAt", Prepare: b.Prepare, Run: b.loop(b.Plain)},
-		Side(e, "loop of File.ReadAt", b.Prepare, b.loop(b.File)),
+		enginetest.Side(e, "loop of File.ReadAt", b.Prepare, b.loop(b.File)),
 	}
 	for _, d := range Depths {
-		all = append(all, Side(e, fmt.Sprintf("Batch, %d in flight", d), b.Prepare, b.batch(d)))
+		all = append(all, enginetest.Side(e, fmt.Sprintf("Batch, %d in flight", d), b.Prepare, b.batch(d)))
 	}
 	return append(all,
-		Side(e, "Ranges", b.Prepare, b.look(stream.RangesConfig{}, false)),
-		Side(e, "Ranges, unordered", b.Prepare, b.look(stream.RangesConfig{Unordered: true}, false)),
-		Side(e, "Ranges, with a context", b.Prepare, b.look(stream.RangesConfig{}, true)),
+		enginetest.Side(e, "Ranges", b.Prepare, b.look(stream.RangesConfig{}, false)),
+		enginetest.Side(e, "Ranges, unordered", b.Prepare, b.look(stream.RangesConfig{Unordered: true}, false)),
+		enginetest.Side(e, "Ranges, with a context", b.Prepare, b.look(stream.RangesConfig{}, true)),
 	)
 }

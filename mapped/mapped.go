@@ -1,0 +1,310 @@
+// Package mapped reads files through mappings whose cold pages do not hold up the program.
+//
+// A load from a mapped page that is not in memory is a page fault: the thread sleeps until the device answers, and
+// with it its P, so that GOMAXPROCS such loads stop everything. A Mapping remembers which pages have been seen in
+// memory a moment ago. It gives these at the price of a load or two, and reads the others through the engine first,
+// while the goroutine is parked.
+//
+// That is no guarantee: the kernel may drop a page right after it has been read. Then a load is a page fault after
+// all. See docs/mapped.md for when it pays.
+package mapped
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"math"
+	"math/bits"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ringfile/ringfile"
+)
+
+// Mapping is a file that is mapped into memory for reading. Its methods are safe for concurrent use.
+type Mapping struct {
+	file *ringfile.File
+	data []byte // the file as long as it was when it was mapped
+
+	// seen has a bit for each page: it was in memory after the bitmap was cleared last. seenBefore are those of the
+	// time before that.
+	seen, seenBefore []atomic.Uint64
+	aging            atomic.Bool // the timer is set that clears seen
+
+	mu     sync.Mutex // held to set and stop the timer only
+	timer  *time.Timer
+	closed atomic.Bool
+	uses   atomic.Int64 // calls that touch data, and one of the owner; the last one unmaps it
+
+	loads, evicted, faults atomic.Uint64
+}
+
+var _ interface {
+	io.ReaderAt
+	io.Closer
+} = (*Mapping)(nil)
+
+const (
+	pageShift = 12 // of the bitmap; what the system has may be larger
+	pageSize  = 1 << pageShift
+
+	// believed is for how long a page that has been seen in memory is taken to be there.
+	believed = 10 * time.Second
+
+	// maxCopy is up to which size ReadAt copies from the mapping.
+	maxCopy = pageSize
+
+	// pieceSize is how much Bytes reads at a time.
+	pieceSize = 128 << 10
+)
+
+var pieces = ringfile.NewBufferPool(pieceSize, pageSize)
+
+// Map maps the regular file f, as long as it is now, for reading. f must not have been opened with O_DIRECT, and must
+// stay open as long as the Mapping does: closing it is the caller's. The error is a *fs.PathError; on systems without
+// mmap(2) it matches errors.ErrUnsupported.
+func Map(f *ringfile.File) (*Mapping, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	m := &Mapping{file: f}
+	m.uses.Store(1)
+	size := st.Size()
+	switch {
+	case !st.Mode().IsRegular():
+		return nil, m.wrap(syscall.ENODEV)
+	case size > math.MaxInt:
+		return nil, m.wrap(syscall.ENOMEM)
+	case size > 0:
+		err := f.Engine().Call(context.Background(), f.Name(), func() (err error) {
+			m.data, err = mmap(f, int(size))
+			return err
+		})
+		if err != nil {
+			return nil, m.wrap(err)
+		}
+	}
+	words := (size>>pageShift)/64 + 1
+	m.seen, m.seenBefore = make([]atomic.Uint64, words), make([]atomic.Uint64, words)
+	return m, nil
+}
+
+// Len returns how many bytes are mapped: the size of the file when Map was called.
+func (m *Mapping) Len() int64 { return int64(len(m.data)) }
+
+// Bytes returns the n bytes at off, in the mapping: they must not be written, and may be used until Close. What is
+// not known to be in memory is read before Bytes returns, while the goroutine is parked, until ctx ends; then the
+// error is the cause of ctx, in a *fs.PathError. A range that is not within Len, or that the file, which has become
+// shorter, has no more, is io.EOF.
+//
+// What happens later is the caller's risk: a page may be dropped before it is used, which costs a page fault; and
+// using the part of a file that another one has cut off ends the program with SIGBUS, but for debug.SetPanicOnFault.
+// Bytes may take up to ten seconds to notice that a file has become shorter. What is written to the file shows.
+//
+// What has not been asked for within ten seconds is read once, in pieces, into memory that is thrown away, even if it is
+// in the page cache: a large range costs as much as a ReadAt then.
+func (m *Mapping) Bytes(ctx context.Context, off int64, n int) ([]byte, error) {
+	switch {
+	case m.closed.Load():
+		return nil, m.wrap(fs.ErrClosed)
+	case off < 0 || n < 0:
+		return nil, m.wrap(syscall.EINVAL)
+	case off > int64(len(m.data))-int64(n):
+		return nil, io.EOF
+	}
+	if !m.known(off, n) {
+		if err := m.load(ctx, off, n); err != nil {
+			return nil, err
+		}
+	}
+	return m.data[off : off+int64(n) : off+int64(n)], nil
+}
+
+// ReadAt is ReadAt of the file. Up to 4 KiB that are known to be in memory are copied from the mapping, for a fraction
+// of what the system call costs. If a page is gone, as the file has become shorter, the file has the last word;
+// within its last page, ReadAt may take up to ten seconds to notice, and gives zeros there.
+func (m *Mapping) ReadAt(p []byte, off int64) (n int, err error) {
+	if !m.acquire() {
+		return 0, m.wrap(fs.ErrClosed)
+	}
+	defer m.release()
+	within := off >= 0 && len(p) > 0 && len(p) <= maxCopy && off <= int64(len(m.data))-int64(len(p))
+	if within && m.known(off, len(p)) && m.copy(p, off) {
+		return len(p), nil
+	}
+	n, err = m.file.ReadAt(p, off)
+	if within && n == len(p) {
+		m.note(off, n)
+	}
+	return n, err
+}
+
+// copy copies from the mapping; it reports whether all was there.
+func (m *Mapping) copy(p []byte, off int64) (ok bool) {
+	before := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if !ok {
+			if _, fault := recover().(interface{ Addr() uintptr }); !fault {
+				panic("mapped: a copy failed otherwise than by a fault")
+			}
+			m.faults.Add(1)
+		}
+	}()
+	copy(p, m.data[off:])
+	return true
+}
+
+// known reports whether all pages of a range have been seen in memory of late.
+func (m *Mapping) known(off int64, n int) bool {
+	if page := off >> pageShift; (off+int64(n)-1)>>pageShift == page { // mostly
+		return m.seen[page/64].Load()>>(page%64)&1 != 0
+	}
+	return m.allKnown(off, n)
+}
+
+func (m *Mapping) allKnown(off int64, n int) bool {
+	for first, end := pagesOf(off, n); first < end; {
+		mask, next := wordMask(first, end)
+		if m.seen[first/64].Load()&mask != mask {
+			return false
+		}
+		first = next
+	}
+	return true
+}
+
+// pagesOf returns the first page of a range and the one behind it.
+func pagesOf(off int64, n int) (first, end int64) {
+	return off >> pageShift, (off + int64(n) + pageSize - 1) >> pageShift
+}
+
+// wordMask returns the bits of the pages from first up to end in the word that first is in, and the page that is
+// next behind these.
+func wordMask(first, end int64) (mask uint64, next int64) {
+	next = min((first|63)+1, end)
+	return ^uint64(0) >> (64 - uint(next-first)) << uint(first&63), next
+}
+
+// note notes that all pages of a range are in memory.
+func (m *Mapping) note(off int64, n int) {
+	for first, end := pagesOf(off, n); first < end; {
+		mask, next := wordMask(first, end)
+		m.seen[first/64].Or(mask)
+		first = next
+	}
+	if !m.aging.Load() && m.aging.CompareAndSwap(false, true) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !m.closed.Load() {
+			m.timer = time.AfterFunc(believed, m.age)
+		}
+	}
+}
+
+// age forgets what has been seen: it is to be seen anew. Without a call that notes anything it is not called again.
+func (m *Mapping) age() {
+	m.aging.Store(false)
+	for i := range m.seen {
+		m.seenBefore[i].Store(m.seen[i].Swap(0))
+	}
+}
+
+// load reads a range, so that it is in memory.
+func (m *Mapping) load(ctx context.Context, off int64, n int) error {
+	// Whole pages, as far as the file goes.
+	from := off &^ (pageSize - 1)
+	to := min((off+int64(n)+pageSize-1)&^(pageSize-1), int64(len(m.data)))
+	// What is in the page cache is read all the same, once: it may be on its way into it.
+	if before, err := m.file.Cached(from, to-from); err == nil && before < to-from {
+		m.loads.Add(1)
+		m.countEvicted(from, to)
+	}
+	buf := pieces.Get()
+	defer pieces.Put(buf)
+	for from < to {
+		p := buf[:min(to-from, pieceSize)]
+		var k int
+		var err error
+		if ctx.Done() == nil {
+			k, err = m.file.ReadAt(p, from)
+		} else {
+			k, err = m.file.ReadAtContext(ctx, p, from)
+		}
+		if k < len(p) && err != nil {
+			return err
+		}
+		m.note(from, k)
+		from += int64(k)
+	}
+	return nil
+}
+
+// countEvicted counts the pages of a range that is not in memory of which it was taken to be there.
+func (m *Mapping) countEvicted(from, to int64) {
+	for first, end := pagesOf(from, int(to-from)); first < end; {
+		mask, next := wordMask(first, end)
+		m.evicted.Add(uint64(bits.OnesCount64(m.seenBefore[first/64].Load() & mask)))
+		first = next
+	}
+}
+
+// Stats counts what a Mapping has met.
+type Stats struct {
+	Loads   uint64 // ranges that Bytes found not to be in memory, where the system tells (ringfile.File.Cached)
+	Evicted uint64 // pages in those that had been taken to be in memory up to then: at most so many uses met a page fault
+	Faults  uint64 // copies of ReadAt from pages that the file had no more
+}
+
+// Stats returns the counts up to now. Page faults of the caller's own loads are not known; getrusage(2) has those
+// of the process.
+func (m *Mapping) Stats() Stats {
+	return Stats{Loads: m.loads.Load(), Evicted: m.evicted.Load(), Faults: m.faults.Load()}
+}
+
+// Close unmaps the file; it does not close it. What Bytes has returned must not be used any more: nothing keeps count
+// of it, and a use would end the program, or read something else. Calls of ReadAt that are under way come to their
+// end first, and later ones fail with an error that matches fs.ErrClosed.
+func (m *Mapping) Close() error {
+	if m.closed.Swap(true) {
+		return m.wrap(fs.ErrClosed)
+	}
+	m.mu.Lock()
+	if m.timer != nil {
+		m.timer.Stop()
+	}
+	m.mu.Unlock()
+	m.release()
+	return nil
+}
+
+// acquire keeps the mapping for a call; it reports whether it is still there.
+func (m *Mapping) acquire() bool {
+	if m.closed.Load() {
+		return false
+	}
+	for n := m.uses.Load(); n > 0; n = m.uses.Load() {
+		if m.uses.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// release ends what acquire has begun.
+func (m *Mapping) release() {
+	if m.uses.Add(-1) == 0 && m.data != nil {
+		munmap(m.data)
+	}
+}
+
+func (m *Mapping) wrap(err error) error {
+	if _, ok := err.(*fs.PathError); ok {
+		return err
+	}
+	return &fs.PathError{Op: "mmap", Path: m.file.Name(), Err: err}
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package mapped
+
+import (
+	"errors"
+
+	"github.com/ringfile/ringfile"
+)
+
+// mmap is not to be had here.
+func mmap(*ringfile.File, int) ([]byte, error) { return nil, errors.ErrUnsupported }
+
+func munmap([]byte) {}
