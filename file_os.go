@@ -102,7 +102,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 		if !f.t.kernelsOwn() {
 			pos, err := f.t.Handle.Seek(offset, whence)
 			f.t.position.Unlock()
-			return pos, f.t.wrap("seek", err)
+			return max(pos, 0), f.t.wrap("seek", err)
 		}
 		f.t.position.Unlock()
 	}

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/sysio"
 	"github.com/ringfile/ringfile/uring"
 )
 
@@ -110,7 +111,7 @@ func (q *queue) enter(submit, minComplete uint32, limit time.Duration) bool {
 		q.stats.batches[min(bits.Len(uint(n)), len(q.stats.batches))-1].Add(1)
 	}
 	switch err {
-	case nil, syscall.EINTR, syscall.ETIME:
+	case nil, syscall.EINTR, sysio.TimedOut:
 	case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 		q.stats.busy.Add(1)
 		return false

@@ -296,6 +296,9 @@ func (h Handle) AtomicUnits() (smallest, largest int) {
 	return int(st.Atomic_write_unit_min), int(st.Atomic_write_unit_max)
 }
 
+// TimedOut is what a wait on a ring ends with that is over.
+const TimedOut = unix.ETIME
+
 // WriteAtomic is RWF_ATOMIC.
 const WriteAtomic = unix.RWF_ATOMIC
 

@@ -108,6 +108,7 @@ const (
 	ZeroRange   = 2
 	PunchHole   = 4
 	WriteAtomic = 1
+	TimedOut    = syscall.Errno(62)
 )
 
 func UringForbidden() (system, hint string, err error) {
