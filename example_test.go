@@ -216,3 +216,27 @@ func ExampleFile_CloseContext() {
 	fmt.Println("stored")
 	// Output: stored
 }
+
+// Have a part of a file read ahead, and see how much of it is in the page cache.
+func ExampleFile_Cached() {
+	f, err := ringfile.CreateTemp("", "ringfile-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := f.Truncate(1 << 20); err != nil {
+		log.Fatal(err)
+	}
+	if err := f.Advise(0, 1<<20, ringfile.AdviceWillNeed); err != nil {
+		log.Fatal(err)
+	}
+	n, err := f.Cached(0, 1<<20)
+	if errors.Is(err, errors.ErrUnsupported) {
+		n = 0 // before Linux 6.5, and on other systems
+	} else if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(n <= 1<<20)
+	// Output: true
+}

@@ -17,7 +17,7 @@ func cached(t *testing.T, f *ringfile.File, off, length int64) int64 {
 	t.Helper()
 	n, err := f.Cached(off, length)
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
+		t.Skip("needs Linux 6.5: ", err)
 	}
 	if err != nil {
 		t.Fatal(err)

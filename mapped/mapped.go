@@ -219,11 +219,9 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 	// Whole pages, as far as the file goes.
 	from := off &^ (pageSize - 1)
 	to := min((off+int64(n)+pageSize-1)&^(pageSize-1), int64(len(m.data)))
+	m.loads.Add(1)
+	m.countEvicted(from, to)
 	// What is in the page cache is read all the same, once: it may be on its way into it.
-	if before, err := m.file.Cached(from, to-from); err == nil && before < to-from {
-		m.loads.Add(1)
-		m.countEvicted(from, to)
-	}
 	buf := pieces.Get()
 	defer pieces.Put(buf)
 	for from < to {
@@ -244,19 +242,25 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 	return nil
 }
 
-// countEvicted counts the pages of a range that is not in memory of which it was taken to be there.
+// countEvicted counts the pages of a range that were taken to be in memory, if some of it is not.
 func (m *Mapping) countEvicted(from, to int64) {
+	believed := 0
 	for first, end := pagesOf(from, int(to-from)); first < end; {
 		mask, next := wordMask(first, end)
-		m.evicted.Add(uint64(bits.OnesCount64(m.seenBefore[first/64].Load() & mask)))
+		believed += bits.OnesCount64(m.seenBefore[first/64].Load() & mask)
 		first = next
+	}
+	if believed > 0 {
+		if n, err := m.file.Cached(from, to-from); err == nil && n < to-from {
+			m.evicted.Add(uint64(believed))
+		}
 	}
 }
 
 // Stats counts what a Mapping has met.
 type Stats struct {
-	Loads   uint64 // ranges that Bytes found not to be in memory, where the system tells (ringfile.File.Cached)
-	Evicted uint64 // pages in those that had been taken to be in memory up to then: at most so many uses met a page fault
+	Loads   uint64 // ranges that Bytes has read, as they were not known to be in memory
+	Evicted uint64 // pages in those that were taken to be there just before, of ranges of which some is gone (ringfile.File.Cached)
 	Faults  uint64 // copies of ReadAt from pages that the file had no more
 }
 

@@ -1,6 +1,7 @@
 package mapped_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -103,7 +104,7 @@ var sink byte
 func measureCold(t *testing.T, e *ringfile.Engine, o *os.File, f *ringfile.File) {
 	const goroutines, touches = 256, 40
 	fmt.Printf("\n| %d goroutines touch cold pages, GOMAXPROCS %d | touches/s (range) | a goroutine that computes keeps (range) |\n| --- | --- | --- |\n", goroutines, runtime.GOMAXPROCS(0))
-	sides := []string{"page faults", "os.File.ReadAt", "Bytes"}
+	sides := []string{"page faults", "os.File.ReadAt", "Bytes", "Bytes with a context that can end"}
 	rates, kept := map[string][]float64{}, map[string][]float64{}
 	for rep := range uint64(measure.Reps) {
 		for _, side := range sides {
@@ -118,16 +119,18 @@ func measureCold(t *testing.T, e *ringfile.Engine, o *os.File, f *ringfile.File)
 				t.Fatal(err)
 			}
 			var sum atomic.Int64
+			view := func(ctx context.Context, off int64) error {
+				b, err := m.Bytes(ctx, off, 8)
+				if err == nil {
+					sum.Add(int64(b[0]))
+				}
+				return err
+			}
 			touch := map[string]func(off int64, p []byte) error{
-				"page faults":    func(off int64, _ []byte) error { sum.Add(int64(plain[off])); return nil },
-				"os.File.ReadAt": func(off int64, p []byte) error { _, err := o.ReadAt(p, off); return err },
-				"Bytes": func(off int64, _ []byte) error {
-					b, err := m.Bytes(t.Context(), off, 8)
-					if err == nil {
-						sum.Add(int64(b[0]))
-					}
-					return err
-				},
+				"page faults":                       func(off int64, _ []byte) error { sum.Add(int64(plain[off])); return nil },
+				"os.File.ReadAt":                    func(off int64, p []byte) error { _, err := o.ReadAt(p, off); return err },
+				"Bytes":                             func(off int64, _ []byte) error { return view(context.Background(), off) },
+				"Bytes with a context that can end": func(off int64, _ []byte) error { return view(t.Context(), off) },
 			}[side]
 			var took time.Duration
 			speed := computing(func() {

@@ -65,3 +65,22 @@ func ExampleNewWriter() {
 	// 4 <nil>
 	// "\x00\x00\x00\x00\x00\x00ring"
 }
+
+// Read a file that is larger than memory, and leave in the page cache what other programs need there.
+func ExampleConfig_uncached() {
+	f, err := ringfile.CreateTemp("", "ringfile-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.WriteString("a line, and many gigabytes"); err != nil {
+		log.Fatal(err)
+	}
+
+	r := stream.NewReader(f, stream.Config{Uncached: true})
+	defer r.Close()
+	n, err := io.Copy(io.Discard, r)
+	fmt.Println(n, err)
+	// Output: 26 <nil>
+}

@@ -39,14 +39,14 @@ type Config struct {
 	// BufferSize is the size of a request in bytes, rounded up to whole pages. Zero: 256 KiB.
 	BufferSize int
 
-	// Uncached keeps the stream from filling the page cache of a file without O_DIRECT: a Reader drops what
-	// it has brought in as soon as it has been read, a Writer has what it takes written to the device at once,
-	// and dropped. What was in the page cache before stays, where the kernel can tell it apart
-	// (RWF_DONTCACHE, Linux 6.14, on ext4, XFS and btrfs); elsewhere the stream drops the part of the file that
-	// it has passed, whoever had it there (posix_fadvise(2)), and what is left at the end of a Writer. Not more
-	// than a few megabytes are in the page cache at a time. BufferSize is rounded up to a multiple of 2 MiB then,
-	// and a deadline of the file is looked at between requests of that size. It does nothing on a file without
-	// offsets, with O_DIRECT or O_APPEND, and on other systems than Linux. See docs/pagecache.md.
+	// Uncached keeps the stream from filling the page cache, on a file without O_DIRECT: a Reader drops what it
+	// has brought in as soon as it has been read, a Writer has what it takes written to the device at once, and
+	// dropped then. So a few megabytes are in the page cache at a time. What was there before stays, where the
+	// kernel can tell it apart (RWF_DONTCACHE, Linux 6.14, on ext4, XFS and btrfs); elsewhere the stream drops the
+	// part of the file that it has passed, whoever had it there (posix_fadvise(2)), but for the last 16 MiB of a
+	// Writer. BufferSize is rounded up to a multiple of 2 MiB then, and a deadline of the file is looked at
+	// between requests of that size only: a context is the way to be on time. Uncached does nothing on a file
+	// without offsets or, in writing, with O_APPEND, and on other systems than Linux. See docs/pagecache.md.
 	Uncached bool
 
 	// Depth is how many requests are in flight at once, each with a buffer of its own, on a file

@@ -143,7 +143,7 @@ func TestUncachedReaderSpares(t *testing.T) {
 			t.Fatalf("%d, %v", n, err)
 		}
 		if r.refused {
-			t.Skip("RWF_DONTCACHE is refused here")
+			t.Skip("needs Linux 6.14: RWF_DONTCACHE is refused")
 		}
 		if after, ok := cachedOf(t, f); ok && after < before {
 			t.Errorf("%d bytes of %d are still in the page cache", after, before)

@@ -15,6 +15,7 @@ import (
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/copyfile"
 	"github.com/ringfile/ringfile/internal/testutil"
+	"github.com/ringfile/ringfile/mapped"
 	"github.com/ringfile/ringfile/stream"
 	"github.com/ringfile/ringfile/test/faults"
 )
@@ -34,16 +35,27 @@ func timely(t *testing.T, what string, do func()) {
 	}
 }
 
-// TestStreamOnHangingDisk: a stream with a context returns on time from a disk that hangs, and so does
+// TestStreamOnHangingDisk: a stream, or a mapping, with a context returns on time from a disk that hangs, and so does
 // its Close.
 func TestStreamOnHangingDisk(t *testing.T) {
 	d := newDisk(t, faults.Config{FS: "ext4"})
 	name, _ := onDisk(t, d)
 	whole := patterned(t, 4*blockSize, 0) // what is written is what is there
-	reads := func(ctx context.Context, f *ringfile.File) (io.Closer, error) {
-		r := stream.NewReaderContext(ctx, f, stream.Config{BufferSize: blockSize})
-		_, err := r.Read(make([]byte, 100))
-		return r, err
+	reader := func(c stream.Config) func(ctx context.Context, f *ringfile.File) (io.Closer, error) {
+		return func(ctx context.Context, f *ringfile.File) (io.Closer, error) {
+			r := stream.NewReaderContext(ctx, f, c)
+			_, err := r.Read(make([]byte, 100))
+			return r, err
+		}
+	}
+	reads := reader(stream.Config{BufferSize: blockSize})
+	maps := func(ctx context.Context, f *ringfile.File) (io.Closer, error) {
+		m, err := mapped.Map(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.Bytes(ctx, 0, 100)
+		return m, err
 	}
 	writes := func(n int) func(ctx context.Context, f *ringfile.File) (io.Closer, error) {
 		return func(ctx context.Context, f *ringfile.File) (io.Closer, error) {
@@ -61,7 +73,9 @@ func TestStreamOnHangingDisk(t *testing.T) {
 		do   func(ctx context.Context, f *ringfile.File) (io.Closer, error)
 	}{
 		{"buffered Reader", 0, reads},
+		{"uncached Reader", 0, reader(stream.Config{Uncached: true})},
 		{"direct Reader", unix.O_DIRECT, reads},
+		{"Mapping", 0, maps},
 		{"direct Writer", unix.O_DIRECT, writes(len(whole))},
 		{"direct Writer, less than a block", unix.O_DIRECT, writes(100)},
 	} {
@@ -99,8 +113,9 @@ func TestStreamOnHangingDisk(t *testing.T) {
 func TestCopyOnHangingDisk(t *testing.T) {
 	d := newDisk(t, faults.Config{FS: "ext4"})
 	name, _ := onDisk(t, d)
-	for _, direct := range []bool{false, true} {
+	for _, c := range []copyfile.Config{{}, {Direct: true}, {Uncached: true}} {
 		routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+			c.Engine = e
 			f := open(t, e, name, 0)
 			dropCache(t, f)
 			f.Close()
@@ -109,11 +124,11 @@ func TestCopyOnHangingDisk(t *testing.T) {
 			set(t, d, faults.Rule{Effect: faults.Hang})
 			timely(t, "Copy", func() {
 				err := within(func(ctx context.Context) error {
-					_, err := copyfile.Copy(ctx, dst, name, copyfile.Config{Direct: direct, Engine: e})
+					_, err := copyfile.Copy(ctx, dst, name, c)
 					return err
 				})
 				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("direct %v: got %v, want %v", direct, err, context.DeadlineExceeded)
+					t.Errorf("%+v: got %v, want %v", c, err, context.DeadlineExceeded)
 				}
 			})
 			set(t, d)
@@ -122,10 +137,10 @@ func TestCopyOnHangingDisk(t *testing.T) {
 				_, err := os.Lstat(dst)
 				return errors.Is(err, fs.ErrNotExist)
 			})
-			n, err := copyfile.Copy(t.Context(), dst, name, copyfile.Config{Direct: direct, Engine: e})
+			n, err := copyfile.Copy(t.Context(), dst, name, c)
 			got, _ := os.ReadFile(dst)
 			if int(n) != len(got) || err != nil || testutil.CheckPattern(got, 0) >= 0 {
-				t.Errorf("direct %v: a copy later: %d of %d bytes, %v", direct, len(got), n, err)
+				t.Errorf("%+v: a copy later: %d of %d bytes, %v", c, len(got), n, err)
 			}
 		})
 	}
