@@ -17,6 +17,7 @@ import (
 // device is a file system, or a block device that is used without one: what is known of it, and all that
 // its users have to wait for. A device that hangs, or is full, holds up its own users and nobody else.
 type device struct {
+	number  uint64
 	all     *devices
 	facts   facts
 	closing func(*descriptor) // closeLater
@@ -105,9 +106,10 @@ func (ds *devices) at(number uint64) *device {
 	}
 	if len(ds.known) >= maxDevices {
 		clear(ds.known) // they will be met again; files keep theirs
+		ds.names.forget()
 		forgetOpened()
 	}
-	d = &device{all: ds, opened: openedOn(number)}
+	d = &device{all: ds, number: number, opened: openedOn(number)}
 	d.closing = d.closeLater
 	if len(ds.lanes) < maxLanes {
 		d.lane = ds.newLane()
@@ -284,6 +286,13 @@ func (n *names) cell(dir string) *atomic.Pointer[directory] {
 
 // learn notes that dir is on d.
 func (n *names) learn(dir string, d *device) { n.cell(dir).Store(&directory{dir, d}) }
+
+// forget forgets all.
+func (n *names) forget() {
+	for i := range n.cells {
+		n.cells[i].Store(nil)
+	}
+}
 
 // where returns the directory that path is in, and on what device that is, nil if it is not known.
 func (ds *devices) where(path string) (dir string, d *device) {

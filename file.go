@@ -118,7 +118,7 @@ func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error
 		return nil, err
 	}
 	f := new(File)
-	f.t.open(e, h, status)
+	f.t.open(e, h, status, known)
 	if status.Known && !status.Block && known != f.t.dev {
 		e.devices.names.learn(dir, f.t.dev)
 	}
@@ -153,7 +153,7 @@ func (e *Engine) Adopt(f *os.File) *File {
 	file := new(File)
 	file.t.shared.Store(true)
 	h, status := sysio.Adopt(f)
-	file.t.open(e, h, status)
+	file.t.open(e, h, status, nil)
 	return file
 }
 

@@ -37,14 +37,16 @@ type target struct {
 	syncs  syncs
 }
 
-// open makes t the target of an open file.
-func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status) {
+// open makes t the target of an open file, which may be expected to be on a device.
+func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status, expected *device) {
 	t.engine, t.Handle, t.Status = e, h, s
 	number := s.Device
 	if s.Block {
 		number |= blockDevice
 	}
-	t.dev = e.devices.at(number)
+	if t.dev = expected; expected == nil || expected.number != number {
+		t.dev = e.devices.at(number)
+	}
 	if s.Stored && t.dev.facts.memory.Get() != route.Yes {
 		t.counts = t.dev.opened
 		t.counts.add(1)
