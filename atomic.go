@@ -1,6 +1,7 @@
 package ringfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (f *File) AtomicWriteUnits() (smallest, largest int, err error) {
 //
 //   - the error matches errors.ErrUnsupported where there are no atomic writes (AtomicWriteUnits returns zero), and
 //     for a file that is not open with O_DIRECT;
-//   - syscall.EINVAL unless the length of p is a power of two within AtomicWriteUnits, off a multiple of it, and p
+//   - syscall.EINVAL unless p is empty or its length is a power of two within AtomicWriteUnits, off a multiple of it, and p
 //     aligned as DirectAlign says; with a deadline also if p is longer than 1 MiB.
 //
 // Otherwise it is WriteAt. See pwritev2(2), RWF_ATOMIC (Linux 6.11).
@@ -33,16 +34,18 @@ func (f *File) WriteAtAtomic(p []byte, off int64) error {
 	if f.valid() && !f.t.Seekable {
 		return f.t.wrap("write", syscall.EOPNOTSUPP)
 	}
+	if f.valid() && !f.t.Direct && !f.t.Append && len(p) > 0 {
+		return cmp.Or(f.t.refused("write"), f.t.wrap("write", fmt.Errorf("%w: atomic writes need O_DIRECT", syscall.EOPNOTSUPP)))
+	}
 	_, err := f.at(context.Background(), operation{code: opWrite, atomic: true, buf: p, off: off})
 	var pe *fs.PathError
 	if !errors.As(err, &pe) || pe.Err != syscall.EOPNOTSUPP && pe.Err != syscall.ENOSYS && pe.Err != syscall.EINVAL {
 		return err
 	}
-	switch smallest, largest, _ := f.AtomicWriteUnits(); {
+	switch smallest, largest, err1 := f.AtomicWriteUnits(); {
+	case err1 != nil:
 	case smallest == 0:
-		pe.Err = fmt.Errorf("%w: there are no atomic writes here", pe.Err)
-	case !f.t.Direct:
-		pe.Err = fmt.Errorf("%w: atomic writes need O_DIRECT", pe.Err)
+		pe.Err = fmt.Errorf("%w: there are no atomic writes here", syscall.EOPNOTSUPP)
 	default:
 		pe.Err = fmt.Errorf("%w: an atomic write of %d bytes at %d; their size is a power of two from %d to %d, "+
 			"their offset a multiple of it, memory aligned as DirectAlign says; with a deadline up to 1 MiB", pe.Err, len(p), off, smallest, largest)

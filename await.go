@@ -167,6 +167,9 @@ func (t *target) leaveBehind(u until, a *awaited, op *operation) bool {
 		t.left.add(&a.place)
 	}
 	if a.state.CompareAndSwap(awaiting, leftBehind) {
+		if op.off == offCurrent && op.code.reads() {
+			t.shared.Store(true) // it has the kernel's lock of the position, for as long as it takes
+		}
 		why, _ := u.err()
 		a.task.cancel(why)
 		return true

@@ -48,6 +48,7 @@ type Batch struct {
 	running  bool
 	leaves   bool // the caller may leave, and must not wait for a device before it does
 	until    until
+	left     chan struct{}           // of a ReadQueue: closed when it has been left
 	stop     context.CancelCauseFunc // of until's context; nil if that cannot end
 
 	mu      sync.Mutex
@@ -324,7 +325,7 @@ func (it *item) begin() (n int, err error, settled bool) {
 	if err := t.begin(it.code.name()); err != nil {
 		return 0, err, true
 	}
-	it.until = t.until(b.until, it.code)
+	it.until, it.left = t.until(b.until, it.code), b.left
 	if why, _ := it.until.err(); why != notCancelled {
 		err = it.wrap(why)
 	} else {

@@ -223,28 +223,26 @@ func (t *target) readCached(p []byte, off int64) bool {
 //
 // pread(2) and read(2) cost a tenth less than preadv2(2), which alone can be told not to wait. So once the reads
 // of a file have been served at once for long, they are those, but for the reads of every sixteenth page, or
-// every sixteenth at the position: they tell when that is over. What waits until then waits as os.File's does,
-// with a permit.
+// every sixteenth at the position, which the caller has to itself: they tell when that is over. What waits until then
+// waits as os.File's does, with a permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
 	permit := t.dev.calls.Acquire()
 	hits := t.hits.Load()
 	turn := off >> 12
 	if off == offCurrent {
-		turn = int64(hits)
+		turn = t.reads
+		t.reads++
 	}
 	if hits >= hotHits && turn&15 != 0 {
 		n, _ = t.Pread(p, off, true)
-		if off == offCurrent {
-			t.hits.Store(max(hits+1, hotHits))
-		}
 	} else {
 		var errno syscall.Errno
 		n, errno = t.PreadNowait(p, off)
 		switch {
 		case errno != 0 || n == 0:
 			t.hits.Store(0)
-		case hits < hotHits || off == offCurrent:
-			t.hits.Store(max(hits+1, 0))
+		case hits < hotHits:
+			t.hits.Store(hits + 1)
 		}
 	}
 	t.dev.calls.Release(&permit)

@@ -77,12 +77,15 @@ func (f *File) Stat() (fs.FileInfo, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
 	}
+	if !f.t.Seekable {
+		return osCall(f, "stat", (*os.File).Stat)
+	}
 	if err := f.t.refused("stat"); err != nil {
 		return nil, err
 	}
 	permit := f.t.dev.calls.Acquire()
 	defer f.t.dev.calls.Release(&permit)
-	return f.t.OS.Stat() // which keeps the descriptor open itself
+	return f.t.OS.Stat() // which keeps the descriptor open itself, and never has Close wait
 }
 
 // Seek moves the file position to offset, relative to the start, the position or the end
@@ -97,9 +100,9 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	}
 	defer f.t.end()
 	if f.t.Seekable && whence <= io.SeekCurrent {
-		// It can wait for nothing but the position, which nobody else has now.
+		// It can wait for nothing but the position, which nobody else has now, unless it was left behind with it.
 		f.t.position.Lock(nil, nil)
-		if !f.t.kernelsOwn() {
+		if !f.t.kernelsOwn() && !f.t.left.any() {
 			pos, err := f.t.Handle.Seek(offset, whence)
 			f.t.position.Unlock()
 			return max(pos, 0), f.t.wrap("seek", err)

@@ -26,6 +26,7 @@ type target struct {
 	shared   atomic.Bool  // the position may be that of other descriptors, too
 	copies   atomic.Int32 // copies by os that move the position at any time, see beginCopy
 	position limit.Lock   // held by transfers at the position: by some for themselves, see position.go
+	reads    int64        // made by readNow at the position, by who has that for himself
 
 	cached bool         // buffered reads may be tried with RWF_NOWAIT
 	hits   atomic.Int32 // reads in a row that the page cache had, see readNow
@@ -291,10 +292,10 @@ func (t *target) inline(op *operation, n int) (_ int, done bool) {
 			facts.nowait.Set(route.No)
 			return n, false
 		default: // EAGAIN, or os has the last word
-			if n == first && errno == syscall.EAGAIN {
-				t.misses.Store(max((t.misses.Load()+1)&math.MaxInt32, 1))
-			} else {
+			if n > first {
 				t.engine.stats.cached.Add(n - first)
+			} else if errno == syscall.EAGAIN {
+				t.misses.Store(max((t.misses.Load()+1)&math.MaxInt32, 1))
 			}
 			return n, false
 		}

@@ -34,6 +34,7 @@ func NewReadQueue(ctx context.Context) *ReadQueue {
 	q := &ReadQueue{ctx: ctx}
 	q.batch.running = true // which no run of its own must touch
 	q.batch.leaves = ctx.Done() != nil
+	q.batch.left = make(chan struct{})
 	q.batch.wake = outside.Chan()
 	return q
 }
@@ -129,7 +130,7 @@ func (q *ReadQueue) park(i int) bool {
 		b.mu.Unlock()
 		return true
 	}
-	b.wakeAt, b.wakeOn = -1, int32(i)
+	b.wakeAt, b.wakeOn = 0, int32(i)
 	if i < 0 {
 		b.wakeAt = b.pending - 1
 	}
@@ -154,16 +155,21 @@ func (q *ReadQueue) park(i int) bool {
 // not be used again. The queue must not be used any more.
 func (q *ReadQueue) Leave() {
 	b := &q.batch
-	b.launch() // what has been added has a use of its descriptor, which its end gives back
-	b.hire(false)
-	if b.collect() == 0 {
-		outside.Free(b.wake)
+	if b.wake == nil {
 		return
 	}
+	b.collect()
 	for _, it := range b.items[:b.n] {
 		if it.on != nil && !it.known {
 			it.reason = context.Canceled
 			it.cancel(byCaller)
 		}
 	}
+	close(b.left)
+	b.launch() // what has been added has a use of its descriptor, which its end gives back
+	b.hire(false)
+	if b.collect() == 0 {
+		outside.Free(b.wake)
+	}
+	b.wake = nil
 }

@@ -81,7 +81,7 @@ func (f *File) NextData(off int64) (start, end int64, err error) {
 		return 0, 0, err
 	}
 	defer t.end()
-	t.takePosition(until{})
+	t.takePosition(until{}) // which nothing ends
 	defer t.position.Unlock()
 	permit := t.dev.calls.Acquire()
 	defer t.dev.calls.Release(&permit)

@@ -50,8 +50,9 @@ type Stats struct {
 	// OldestInFlight is how long ago the oldest operation began that is under way now: one for a ring, from
 	// when it was queued, or a blocking transfer, sync or call on a name; zero if there is none. Reads from
 	// the page cache, and methods of File that os carries out (Stat, Truncate, Chmod, ReadDir, Close, ...) are
-	// not among them. On a healthy device it stays far below a second: a watchdog can tell from it that a
-	// disk hangs.
+	// not among them, nor are reads of a file that the page cache has had all of for long, which only now and
+	// then ask whether they would wait: BlockingCalls has these, too. On a healthy device it stays far below a
+	// second: a watchdog can tell from it that a disk hangs.
 	OldestInFlight time.Duration
 	Devices        int // devices met
 	Rings          int // rings in service, made for each device when first needed

@@ -10,8 +10,7 @@ import (
 )
 
 // submit queues a request and sees to it that it is submitted. It reports false if the queue does not take
-// it; nothing has been done then. From here on
-// until its completion the request is the queue's.
+// it; nothing has been done then. From here on until its completion the request is the queue's.
 func (q *queue) submit(req *request) bool {
 	q.mu.Lock()
 	if !q.takes(req) {
@@ -85,11 +84,10 @@ func (q *queue) submitQueued() {
 	}
 }
 
-// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion, up to limit if that is
-// not 0. It may
-// return earlier, and callers look for themselves. It reports false if the kernel refuses for the moment:
-// it is out of memory, or wants completions to be reaped first. Nothing that is visible to the kernel is
-// ever reported as failed here; it is submitted by a later call.
+// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion, up to limit if
+// that is not 0. It may return earlier, and callers look for themselves. It reports false if the kernel refuses
+// for the moment: it is out of memory, or wants completions to be reaped first. Nothing that is visible to the
+// kernel is ever reported as failed here; it is submitted by a later call.
 func (q *queue) enter(submit, minComplete uint32, limit time.Duration) bool {
 	if q.broken.Load() != nil {
 		return true

@@ -14,8 +14,9 @@ import (
 type task struct {
 	request
 	on    *target
-	until until // ends its wait for a permit
-	err   error // the outcome, once it is finished
+	until until         // ends its wait for a permit
+	left  chan struct{} // does so, too, if until does not: closed when it has been given up, nil if nobody does that
+	err   error         // the outcome, once it is finished
 	tell  finisher
 
 	reason  error                 // of byCaller; set before gaveUp
@@ -95,7 +96,7 @@ func (t *task) complete(*request) {
 	if t.why == notCancelled && t.errno != 0 && t.retreats(t.errno) {
 		t.on.engine.stats.refused.Add(1)
 		t.errno = 0
-		t.until = until{} // its channels may be of a test's bubble; a caller that leaves does not need us
+		t.until, t.left = until{}, nil // their channels may be of a test's bubble; a caller that leaves does not need us
 		t.byCall(route.Syscall, route.Input{})
 		return
 	}
@@ -111,9 +112,12 @@ func (t *task) run(r route.Route, in route.Input) {
 	var permit limit.Permit
 	if t.on.counted(&t.operation) {
 		var ok bool
-		if permit, ok = t.on.dev.calls.AcquireUntil(t.until.stop, t.until.late); !ok {
-			why, _ := t.until.err()
-			t.giveUp(why)
+		stop := t.until.stop
+		if stop == nil {
+			stop = t.left
+		}
+		if permit, ok = t.on.dev.calls.AcquireUntil(stop, t.until.late); !ok {
+			t.giveUp(t.over())
 			return
 		}
 	}

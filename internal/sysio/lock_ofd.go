@@ -17,28 +17,48 @@ func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
 	if shared {
 		kind = unix.F_RDLCK
 	}
-	switch err := h.setLock(kind, off, length); err {
+	err = h.setLock(kind, off, length)
+	if err == syscall.EACCES && h.lockable(kind, off, length) {
+		err = h.setLock(kind, off, length) // it may have been given up in between
+		if err == syscall.EACCES {
+			return false, err // nobody is in the way: a security module refuses it
+		}
+	}
+	switch err {
 	case nil:
 		return true, nil
 	case syscall.EAGAIN, syscall.EACCES:
 		return false, nil
-	default:
-		return false, err
 	}
+	return false, err
+}
+
+// lockable reports whether nobody holds a lock that is in the way.
+func (h Handle) lockable(kind int16, off, length int64) bool {
+	lock := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length}
+	err := h.fcntlLock(ofdGetLock, &lock)
+	return err == nil && lock.Type == unix.F_UNLCK
 }
 
 // UnlockRange gives locks on a range up.
 func (h Handle) UnlockRange(off, length int64) error { return h.setLock(unix.F_UNLCK, off, length) }
 
 func (h Handle) setLock(kind int16, off, length int64) error {
-	cmd := 37 // F_OFD_SETLK, which x/sys has for Linux only
+	return h.fcntlLock(ofdSetLock, &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length})
+}
+
+// ofdGetLock and ofdSetLock are F_OFD_GETLK and F_OFD_SETLK, which x/sys has for Linux only.
+var ofdGetLock, ofdSetLock = func() (get, set int) {
 	if runtime.GOOS == "darwin" {
-		cmd = 90
+		return 92, 90
 	}
-	lock := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length}
+	return 36, 37
+}()
+
+func (h Handle) fcntlLock(cmd int, lock *unix.Flock_t) error {
 	return h.control(func(fd uintptr) error {
 		for {
-			if err := unix.FcntlFlock(fd, cmd, &lock); err != syscall.EINTR {
+			if err := unix.FcntlFlock(fd, cmd, lock); err != syscall.EINTR {
 				return err
 			}
 		}

@@ -125,7 +125,7 @@ func Describe(*Iovec, []byte)                     {}
 func PrepReadv(*uring.SQE, int, []Iovec, uint64)  {}
 func PrepWritev(*uring.SQE, int, []Iovec, uint64) {}
 
-// The advice of posix_fadvise(2), which is not used.
+// The advice of posix_fadvise(2), which does nothing here.
 const (
 	AdviceNormal = iota
 	AdviceRandom
