@@ -27,7 +27,7 @@ const (
 
 // Advise tells the kernel how the length bytes at off will be used; a length of zero means up to the end of
 // the file. AdviceNormal, AdviceRandom and AdviceSequential are of the whole open file, whatever the range.
-// AdviceWillNeed does not wait for what it starts to read. AdviceDontNeed leaves what has been changed and is
+// AdviceWillNeed does not wait for what it starts to read, which may be less than all of a large range. AdviceDontNeed leaves what has been changed and is
 // not on the device yet, so Sync comes first, what is mapped, and pages, or larger units of the page cache, that
 // lie in the range in part. All of it is a hint: there may be no room, O_DIRECT transfers do not use the page
 // cache, and where the system has no such call Advise does nothing. See posix_fadvise(2).

@@ -83,9 +83,10 @@ func TestAdviseAndCached(t *testing.T) {
 			err := f.Advise(0, 0, ringfile.AdviceDontNeed)
 			return err == nil && cached(t, f, 0, 0) == 0
 		})
-		eventually(t, "the second megabyte is cached", func() bool {
+		const ahead = 64 << 10 // some devices are read no further ahead at a time
+		eventually(t, "the second megabyte is cached, as far as it is read at a time", func() bool {
 			err := f.Advise(1<<20, 1<<20, ringfile.AdviceWillNeed)
-			return err == nil && cached(t, f, 1<<20, 1<<20) == 1<<20
+			return err == nil && cached(t, f, 1<<20, ahead) == ahead
 		})
 	})
 }
