@@ -14,6 +14,9 @@ type List []byte
 // Unreadable stands for a list of which nothing is known.
 var Unreadable = List{}
 
+// Unknown reports whether nothing is known of a list.
+func (a List) Unknown() bool { return a != nil && len(a) == 0 }
+
 // The tags of entries.
 const (
 	tagUser     = 0x02 // a named user
