@@ -248,7 +248,7 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 			return err
 		}
 		m.note(from, k)
-		if err != nil {
+		if k < len(p) {
 			return nil
 		}
 		from += int64(k)
