@@ -50,7 +50,7 @@ type Log struct {
 
 	mu   sync.Mutex // held for a write, so that records are written in order
 	end  int64      // of the last record that has been written whole
-	torn error      // of the write behind that: nothing can be read behind it
+	torn error      // of the write behind that, which ends the log
 	seq  uint64     // of the last record
 	last *commit    // of the last record
 	buf  []byte
@@ -169,7 +169,8 @@ func (c *commit) failed() error {
 }
 
 // Replay calls each with every record, in order, that was in the log when it was called; those whose Append has
-// not returned, or whose sync has failed, may be among them. It ends with the first error of each. The record is valid during the call only.
+// not returned, or whose sync has failed, may be among them. It ends with the first error of each. The record is
+// valid during the call only.
 func (l *Log) Replay(each func(seq uint64, record []byte) error) error {
 	l.mu.Lock()
 	end := l.end
