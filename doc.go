@@ -79,8 +79,9 @@
 // whatever the outcome. A buffer that is passed to a Start method belongs to the operation until Await or
 // AwaitContext returns or Done is closed, after Cancel too: until then the kernel may be reading or
 // writing it. One that is added to a Batch belongs to that until the operation's result has been
-// returned by the loop over Results, or Run returns. Under the race detector, touching a buffer too early
-// is reported.
+// returned by the loop over Results, or Run returns. One that is added to a ReadQueue belongs to that until Next
+// returns its read, and for good if Leave comes first: it is not copied. Under the race detector, touching a
+// buffer too early is reported. docs/memory-model.md has all cases, those of the packages stream and mapped too.
 //
 // # Concurrency
 //

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -17,7 +16,7 @@ import (
 
 // attributes are the extended attributes of a file that its replacement takes over. See xattr(7).
 type attributes struct {
-	list  acl.List // its access control list; nil if it has none
+	list  acl.List // its access control list; nil if it has none, Unreadable if nobody but its owner may use it anyway
 	named []attribute
 }
 
@@ -30,15 +29,21 @@ type attribute struct {
 // about the content (capabilities, checksums), which is another one.
 func isLabel(name string) bool { return name == "security.selinux" || name == "security.SMACK64" }
 
-// attributesOf reads the attributes of a file, which is no symbolic link.
-func attributesOf(name string) (a attributes, err error) {
+// attributesOf reads the attributes of a file with that mode, which is no symbolic link.
+func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 	names, err := readAttribute(func(p []byte) (int, error) { return unix.Llistxattr(name, p) })
 	if err != nil {
 		return a, fmt.Errorf("the names of extended attributes cannot be read: %w", err)
 	}
-	a.list = acl.Read(func(p []byte) (int, error) { return unix.Lgetxattr(name, acl.Access, p) })
-	if a.list != nil && len(a.list) == 0 {
-		return a, errors.New("the access control list cannot be read")
+	var n int
+	a.list = acl.Read(func(p []byte) (int, error) {
+		n, err = unix.Lgetxattr(name, acl.Access, p)
+		return n, err
+	})
+	// A sandbox may refuse the call. If there is a list the group's bits are its mask: without them it gives nobody
+	// anything, and the mode alone gives nobody more.
+	if a.list.Unknown() && (!refused(err) || mode&0o077 != 0) {
+		return a, fmt.Errorf("the access control list cannot be read: %w", err)
 	}
 	for attr := range strings.SplitSeq(string(names), "\x00") {
 		if !strings.HasPrefix(attr, "user.") && !isLabel(attr) {
@@ -55,8 +60,11 @@ func attributesOf(name string) (a attributes, err error) {
 	return a, nil
 }
 
+// refused reports whether a call that has failed so is one that a sandbox does not let us make.
+func refused(err error) bool { return err == syscall.EPERM || err == syscall.ENOSYS }
+
 // readAttribute returns what get, which is getxattr(2), listxattr(2) or the like, puts into p; nil if it is not there,
-// or the file system has none, or a sandbox does not let us ask (EPERM).
+// or the file system has none, or a sandbox does not let us ask.
 func readAttribute(get func(p []byte) (int, error)) ([]byte, error) {
 	const largest = 64 << 10 // xattr(7)
 	for p := make([]byte, 256); ; p = make([]byte, largest) {
@@ -65,7 +73,7 @@ func readAttribute(get func(p []byte) (int, error)) ([]byte, error) {
 		switch {
 		case err == nil:
 			return p[:n], nil
-		case err == syscall.ENODATA, err == syscall.EOPNOTSUPP, err == syscall.ENOSYS, err == syscall.EPERM:
+		case err == syscall.ENODATA, err == syscall.EOPNOTSUPP, refused(err):
 			return nil, nil
 		case err != syscall.ERANGE || len(p) == largest:
 			return nil, err
@@ -99,6 +107,9 @@ func (a attributes) keepNamed(f *ringfile.File) error {
 // keepAccess gives f, which nobody but its owner may use yet, the access control list, or takes away one that it has
 // inherited, and gives it the mode. In a mode with a list the group's bits are the mask of that.
 func (a attributes) keepAccess(f *ringfile.File, mode fs.FileMode) error {
+	if a.list.Unknown() {
+		return f.Chmod(mode) // by which a list that f has inherited gives nobody anything either
+	}
 	err := control(f, func(fd int) error {
 		if a.list != nil {
 			return sysio.RetryEINTR(func() error { return unix.Fsetxattr(fd, acl.Access, a.list, 0) })

@@ -168,7 +168,7 @@ func TestReplaceAttributes(t *testing.T) {
 
 // TestAttributesOfNothing has a file that somebody has removed: it is not taken for one without a list.
 func TestAttributesOfNothing(t *testing.T) {
-	if _, err := attributesOf(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := attributesOf(filepath.Join(t.TempDir(), "none"), 0o600); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }

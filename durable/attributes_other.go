@@ -10,7 +10,7 @@ import (
 
 type attributes struct{}
 
-func attributesOf(string) (a attributes, err error) { return a, nil }
+func attributesOf(string, fs.FileMode) (a attributes, err error) { return a, nil }
 
 func (attributes) keepNamed(*ringfile.File) error { return nil }
 

@@ -28,6 +28,9 @@
 //     file has the label that new files get there. Attributes that are about the content (security.capability,
 //     security.ima), those of trusted.*, NFSv4's access control lists and flags (chattr(1)) are not kept.
 //     Elsewhere neither lists nor attributes are.
+//   - A sandbox may refuse the system calls about extended attributes (EPERM, ENOSYS). Then attributes are lost, and
+//     whether there is a list is not known: files that only their owner may use are replaced, of others nothing is,
+//     as their new mode alone could let somebody do what the list did not.
 //   - Until it has all of these, nobody but its owner may open the new file.
 //   - A new file has the mode perm, less the umask.
 //   - Only regular files are replaced. Other names (hard links) of a file keep the old content.
@@ -132,7 +135,7 @@ func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Repla
 		return nil, r.wrap(err)
 	}
 	if r.old != nil {
-		r.attr, err = readAttributes(ctx, e, r.at)
+		r.attr, err = readAttributes(ctx, e, r.at, r.old.Mode())
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			r.old = nil // somebody has removed it
@@ -157,11 +160,11 @@ func (s FS) Create(ctx context.Context, name string, perm fs.FileMode) (_ *Repla
 	return r, nil
 }
 
-// readAttributes returns the attributes of a file.
-func readAttributes(ctx context.Context, e *ringfile.Engine, name string) (attributes, error) {
+// readAttributes returns the attributes of a file with that mode.
+func readAttributes(ctx context.Context, e *ringfile.Engine, name string, mode fs.FileMode) (attributes, error) {
 	found := make(chan attributes, 1)
 	err := e.Call(ctx, name, func() error {
-		a, err := attributesOf(name)
+		a, err := attributesOf(name, mode)
 		found <- a
 		return err
 	})

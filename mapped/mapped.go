@@ -11,6 +11,7 @@ package mapped
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -33,6 +34,10 @@ type Mapping struct {
 	// time before that.
 	seen, seenBefore []atomic.Uint64
 	aging            atomic.Bool // the timer is set that clears seen
+
+	start    time.Time
+	aged     atomic.Int64 // when seen was cleared last, in nanoseconds after start
+	counting atomic.Bool  // a goroutine counts what has gone
 
 	mu     sync.Mutex // held to set and stop the timer only
 	timer  *time.Timer
@@ -61,22 +66,26 @@ const (
 	pieceSize = 128 << 10
 )
 
+var cached = (*ringfile.File).Cached // but in tests
+
 var pieces = ringfile.NewBufferPool(pieceSize, pageSize)
 
 // Map maps the regular file f, as long as it is now, for reading. f must not have been opened with O_DIRECT, and must
-// stay open as long as the Mapping does: closing it is the caller's. The error is a *fs.PathError; on systems without
-// mmap(2) it matches errors.ErrUnsupported.
+// stay open as long as the Mapping does: closing it is the caller's. The error is a *fs.PathError; with O_DIRECT it
+// matches syscall.EINVAL, on systems without mmap(2) errors.ErrUnsupported.
 func Map(f *ringfile.File) (*Mapping, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	m := &Mapping{file: f}
+	m := &Mapping{file: f, start: time.Now()}
 	m.uses.Store(1)
 	size := st.Size()
 	switch {
 	case !st.Mode().IsRegular():
 		return nil, m.wrap(syscall.ENODEV)
+	case f.Direct(): // its reads pass the page cache: nothing that they have read is in memory
+		return nil, m.wrap(fmt.Errorf("the file was opened with O_DIRECT: %w", syscall.EINVAL))
 	case size > math.MaxInt:
 		return nil, m.wrap(syscall.ENOMEM)
 	case size > 0:
@@ -209,6 +218,7 @@ func (m *Mapping) note(off int64, n int) {
 // age forgets what has been seen: it is to be seen anew. Without a call that notes anything it is not called again.
 func (m *Mapping) age() {
 	m.aging.Store(false)
+	m.aged.Store(int64(time.Since(m.start)))
 	for i := range m.seen {
 		m.seenBefore[i].Store(m.seen[i].Swap(0))
 	}
@@ -220,7 +230,7 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 	from := off &^ (pageSize - 1)
 	to := min((off+int64(n)+pageSize-1)&^(pageSize-1), int64(len(m.data)))
 	m.loads.Add(1)
-	m.countEvicted(from, to)
+	m.countEvicted(ctx, from, to)
 	// What is in the page cache is read all the same, once: it may be on its way into it.
 	buf := pieces.Get()
 	defer pieces.Put(buf)
@@ -233,34 +243,62 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 		} else {
 			k, err = m.file.ReadAtContext(ctx, p, from)
 		}
-		if k < len(p) && err != nil {
+		// The file may end in its last page, behind the range.
+		if k < len(p) && err != nil && (err != io.EOF || from+int64(k) < off+int64(n)) {
 			return err
 		}
 		m.note(from, k)
+		if k < len(p) {
+			return nil
+		}
 		from += int64(k)
 	}
 	return nil
 }
 
 // countEvicted counts the pages of a range that were taken to be in memory, if some of it is not.
-func (m *Mapping) countEvicted(from, to int64) {
-	believed := 0
+func (m *Mapping) countEvicted(ctx context.Context, from, to int64) {
+	if time.Since(m.start)-time.Duration(m.aged.Load()) > believed {
+		return // nothing in seenBefore has been believed since
+	}
+	pages := 0
 	for first, end := pagesOf(from, int(to-from)); first < end; {
 		mask, next := wordMask(first, end)
-		believed += bits.OnesCount64(m.seenBefore[first/64].Load() & mask)
+		pages += bits.OnesCount64(m.seenBefore[first/64].Load() & mask)
 		first = next
 	}
-	if believed > 0 {
-		if n, err := m.file.Cached(from, to-from); err == nil && n < to-from {
-			m.evicted.Add(uint64(believed))
+	if pages == 0 {
+		return
+	}
+	count := func() {
+		if n, err := cached(m.file, from, to-from); err == nil && n < to-from {
+			m.evicted.Add(uint64(pages))
 		}
+	}
+	if ctx.Done() == nil {
+		count()
+		return
+	}
+	// Cached takes no context: one goroutine of a mapping may be left with it, and no more.
+	if !m.counting.CompareAndSwap(false, true) {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer m.counting.Store(false)
+		count()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 
 // Stats counts what a Mapping has met.
 type Stats struct {
 	Loads   uint64 // ranges that Bytes has read, as they were not known to be in memory
-	Evicted uint64 // pages in those that were taken to be there just before, of ranges of which some is gone (ringfile.File.Cached)
+	Evicted uint64 // pages in those that were taken to be there just before, of ranges of which some is gone (ringfile.File.Cached); at most one call with a context is counted at a time
 	Faults  uint64 // copies of ReadAt from pages that the file had no more
 }
 

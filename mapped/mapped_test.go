@@ -9,7 +9,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/enginetest"
@@ -121,6 +124,17 @@ func TestLoads(t *testing.T) {
 		if s := m.Stats(); s != (mapped.Stats{Loads: 2, Evicted: 1}) {
 			t.Errorf("%+v, want two loads and a page that was gone", s)
 		}
+		mapped.Age(m)
+		mapped.LongAgo(m)
+		if !evict() {
+			t.Skip("the file cannot be dropped a third time")
+		}
+		if _, err := m.Bytes(t.Context(), 400_000, 100); err != nil {
+			t.Fatal(err)
+		}
+		if s := m.Stats(); s != (mapped.Stats{Loads: 3, Evicted: 1}) {
+			t.Errorf("%+v, want three loads and no other page that was taken to be there", s)
+		}
 	})
 }
 
@@ -157,6 +171,77 @@ func TestShrunk(t *testing.T) {
 		}
 		if n, err := m.ReadAt(p, 1<<20+5000); n != len(p) || err != nil {
 			t.Errorf("ReadAt of what is not mapped = %d, %v", n, err)
+		}
+	})
+}
+
+// TestLastPage takes what is left in the last page of a file that has become shorter.
+func TestLastPage(t *testing.T) {
+	mappings(t, 8192, func(t *testing.T, f *ringfile.File, m *mapped.Mapping) {
+		if err := f.Truncate(5000); err != nil {
+			t.Fatal(err)
+		}
+		for _, ctx := range []context.Context{t.Context(), context.Background()} {
+			for _, off := range []int64{4096, 4900} {
+				mapped.Age(m)
+				if b, err := m.Bytes(ctx, off, 100); err != nil || len(b) != 100 || testutil.CheckPattern(b, off) >= 0 {
+					t.Errorf("Bytes(%d, 100) = %d, %v, or other bytes", off, len(b), err)
+				}
+			}
+			mapped.Age(m)
+			if b, err := m.Bytes(ctx, 4901, 100); err != io.EOF {
+				t.Errorf("Bytes(4901, 100) = %d, %v", len(b), err)
+			}
+		}
+	})
+}
+
+// TestOnTime has File.Cached hang, which takes no context: Bytes returns when its own ends.
+func TestOnTime(t *testing.T) {
+	mappings(t, fileSize, func(t *testing.T, f *ringfile.File, m *mapped.Mapping) {
+		if _, err := m.Bytes(t.Context(), 5000, 100); err != nil {
+			t.Fatal(err)
+		}
+		mapped.Age(m)
+		release := make(chan struct{})
+		var hung atomic.Int64
+		mapped.Cached(t, func(*ringfile.File, int64, int64) (int64, error) {
+			hung.Add(1)
+			<-release
+			return 0, nil
+		})
+		timer := time.AfterFunc(10*time.Second, func() { close(release) })
+		for range 3 { // the others find one that hangs
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			start := time.Now()
+			_, err := m.Bytes(ctx, 5000, 100)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("Bytes has taken %v, %v", took, err)
+			}
+			cancel()
+		}
+		if n := hung.Load(); n != 1 {
+			t.Errorf("%d calls hang", n)
+		}
+		if timer.Stop() {
+			close(release)
+		}
+		for m.Stats().Evicted == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+// TestDirect has a file that was opened with O_DIRECT.
+func TestDirect(t *testing.T) {
+	enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
+		f, err := e.OpenFile(testutil.PatternFile(t, 8192), os.O_RDONLY|oDirect, 0)
+		if err != nil || !f.Direct() {
+			t.Skipf("no O_DIRECT here: %v", err)
+		}
+		defer f.Close()
+		if _, err := mapped.Map(f); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("Map: %v", err)
 		}
 	})
 }

@@ -14,6 +14,9 @@ type List []byte
 // Unreadable stands for a list of which nothing is known.
 var Unreadable = List{}
 
+// Unknown reports whether nothing is known of a list.
+func (a List) Unknown() bool { return a != nil && len(a) == 0 }
+
 // The tags of entries.
 const (
 	tagUser     = 0x02 // a named user
@@ -37,17 +40,18 @@ func (a List) Narrow(mode fs.FileMode) fs.FileMode {
 	if len(a) < headerSize || binary.LittleEndian.Uint32(a) != version {
 		return mode &^ 0o077
 	}
-	group, other := mode>>3&7, mode&7
+	mask, other := mode>>3&7, mode&7
+	group := mask
 	for e := a[headerSize:]; len(e) >= entrySize; e = e[entrySize:] {
 		perm := fs.FileMode(binary.LittleEndian.Uint16(e[2:]))
 		switch binary.LittleEndian.Uint16(e) {
 		case tagGroupObj:
 			group &= perm
-		case tagUser: // who may be in the owning group
+		case tagUser: // who may be in the owning group, and without the list may be any other
 			group &= perm
-			other &= perm
-		case tagGroup:
-			other &= perm
+			other &= perm & mask
+		case tagGroup: // whose members, if they are in the owning group, too, may do what either may
+			other &= perm & mask
 		}
 	}
 	return mode&^0o077 | group<<3 | other

@@ -11,7 +11,8 @@ const (
 const maxSize = 64 << 10 // of an attribute
 
 // Read returns the list that get, which is fgetxattr(2) or the like of one of the attributes, puts into p;
-// nil if there is none, or none is possible.
+// nil if there is none, or none is possible. A sandbox that refuses the call (EPERM, ENOSYS) says neither: then the
+// list is Unreadable.
 func Read(get func(p []byte) (int, error)) List {
 	p := make([]byte, 512) // of 63 entries
 	n, err := get(p)
@@ -24,7 +25,7 @@ func Read(get func(p []byte) (int, error)) List {
 	switch err {
 	case nil:
 		return p[:n]
-	case syscall.ENODATA, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EPERM, syscall.EINVAL:
+	case syscall.ENODATA, syscall.EOPNOTSUPP, syscall.EINVAL:
 		return nil
 	}
 	return Unreadable

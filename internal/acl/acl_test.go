@@ -31,6 +31,11 @@ func TestNarrow(t *testing.T) {
 		{"mask narrower than the group", list(tagGroupObj, 7, tagUser, 6, tagMask, 4), 0o644, 0o644},
 		{"user shut out", list(tagUser, 0, tagGroupObj, 4, tagMask, 4), 0o644, 0o600},
 		{"group shut out", list(tagGroupObj, 4, tagGroup, 0, tagMask, 4), 0o644, 0o640},
+		{"user shut out by the mask", list(tagUser, 6, tagGroupObj, 4, tagMask, 0), 0o604, 0o600},
+		{"group shut out by the mask", list(tagGroupObj, 4, tagGroup, 4, tagMask, 0), 0o604, 0o600},
+		{"user, mask narrower than others", list(tagUser, 7, tagGroupObj, 7, tagMask, 5), 0o757, 0o755},
+		{"group, mask narrower than others", list(tagGroupObj, 6, tagGroup, 7, tagMask, 4), 0o646, 0o644},
+		{"nobody named, others wider than the group", list(tagGroupObj, 4), 0o646, 0o646},
 		{"bits beside the permissions", list(tagGroupObj, 5), 0o775 | fs.ModeDir | fs.ModeSetgid, 0o755 | fs.ModeDir | fs.ModeSetgid},
 		{"half an entry", list(tagGroupObj, 4)[:9], 0o664, 0o664},
 	} {

@@ -49,7 +49,8 @@ type Log struct {
 	cut int64 // bytes that Open has cut off
 
 	mu   sync.Mutex // held for a write, so that records are written in order
-	end  int64      // of the last record in the file
+	end  int64      // of the last record that has been written whole
+	torn error      // of the write behind that, which ends the log
 	seq  uint64     // of the last record
 	last *commit    // of the last record
 	buf  []byte
@@ -125,7 +126,10 @@ func (l *Log) Append(record []byte) (seq uint64, err error) {
 	own := &commit{done: make(chan struct{})}
 	l.mu.Lock()
 	before := l.last
-	if err := before.failed(); err != nil {
+	if err = l.torn; err == nil {
+		err = before.failed()
+	}
+	if err != nil {
 		l.mu.Unlock()
 		return 0, err
 	}
@@ -134,7 +138,9 @@ func (l *Log) Append(record []byte) (seq uint64, err error) {
 	seq = l.seq
 	l.buf = appendRecord(l.buf[:0], seq, record)
 	_, err = l.f.WriteAt(l.buf, l.end) // to the page cache: the disk is waited for without the lock
-	l.end += int64(len(l.buf))
+	if l.torn = err; err == nil {
+		l.end += int64(len(l.buf))
+	}
 	l.mu.Unlock()
 
 	if err == nil {
@@ -163,7 +169,8 @@ func (c *commit) failed() error {
 }
 
 // Replay calls each with every record, in order, that was in the log when it was called; those whose Append has
-// not returned may be among them. It ends with the first error of each. The record is valid during the call only.
+// not returned, or whose sync has failed, may be among them. It ends with the first error of each. The record is
+// valid during the call only.
 func (l *Log) Replay(each func(seq uint64, record []byte) error) error {
 	l.mu.Lock()
 	end := l.end

@@ -199,6 +199,7 @@ func TestAppendFails(t *testing.T) {
 		t.Errorf("Append: %v", err)
 	}
 	l.f.SetDeadline(time.Time{})
+	check(t, l, "first")
 	for range 2 {
 		if _, err := l.Append([]byte("third")); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("Append after one that failed: %v", err)

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package mapped_test
+
+const oDirect = 0
