@@ -117,9 +117,11 @@ func readUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n
 }
 
 // writeUncached writes p at off, starts to write it to the device, and has it dropped from the page cache once it is
-// there. Otherwise it is like readUncached.
-func writeUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n int, left bool, err error) {
-	return moveUncached(ctx, f, p, off, io.ErrUnexpectedEOF, pwritev2)
+// there. Otherwise it is like readUncached, but that it cannot be given up: the File would not know of a write that is
+// left behind, and a newer one to the same place has to wait for it.
+func writeUncached(f *ringfile.File, p []byte, off int64) (n int, err error) {
+	n, _, err = moveUncached(context.Background(), f, p, off, io.ErrUnexpectedEOF, pwritev2)
+	return n, err
 }
 
 func moveUncached(ctx context.Context, f *ringfile.File, p []byte, off int64, end error, move func(fd int, iovs [][]byte, off int64, flags int) (int, error)) (n int, left bool, err error) {

@@ -153,6 +153,9 @@ func (s *stream) prepare() (description, error) {
 		unit = uncachedUnit
 	}
 	s.size = int(alignUp(int64(min(s.size, maxSize)), unit))
+	if s.uncached {
+		s.size = min(s.size, dropAfter) // no more than that passes in one call
+	}
 	s.pool = defaultPool
 	if s.uncached && s.size == uncachedUnit {
 		s.pool = uncachedPool
