@@ -193,7 +193,8 @@ func retry(do func() error) error {
 // writeCached writes p at off through the page cache, with O_DIRECT switched off in that moment, so that
 // p needs no alignment. Other transfers on f go through the page cache in that time, with the same
 // results. One such write at a time: a context ends the wait for another. p is the caller's again at the
-// return.
+// return. f does not know of such a write that is given up: only another one waits for it. (WriteAtContext would be
+// one that f knows of, but an engine with IOPOLL takes no writes without O_DIRECT.)
 func writeCached(ctx context.Context, f *ringfile.File, p []byte, off int64) error {
 	t, err := takeTurn(ctx, f)
 	if err != nil {
