@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -370,6 +371,46 @@ func TestUncachedNoOffsets(t *testing.T) {
 		p := make([]byte, 3<<20)
 		if _, err := io.ReadFull(r, p); err != nil || !bytes.Equal(p, uncachedBytes()[:len(p)]) {
 			t.Errorf("%v, or other bytes", err)
+		}
+	})
+}
+
+// TestUncachedSkip writes small parts with holes between them: how much is in the page cache does not depend on that.
+func TestUncachedSkip(t *testing.T) {
+	const part, parts = 1<<20 + 100, 96
+	p := uncachedBytes()[:part]
+	uncached(t, func(t *testing.T, ctx context.Context, e *ringfile.Engine) {
+		f := openFile(t, e, filepath.Join(t.TempDir(), "file"), os.O_RDWR|os.O_CREATE)
+		w := NewWriterContext(ctx, f, Config{Uncached: true})
+		for i := range parts {
+			if _, err := w.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Skip(part); err != nil {
+				t.Fatalf("Skip %d: %v", i, err)
+			}
+		}
+		if err := w.Skip(-1); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("Skip(-1): %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := cachedOf(t, f); ok && n > 40<<20 {
+			t.Errorf("%d bytes are in the page cache", n)
+		}
+		got := make([]byte, part)
+		for i := range int64(2*parts - 1) {
+			want := p
+			if i%2 == 1 {
+				want = make([]byte, part)
+			}
+			if _, err := f.ReadAt(got, i*part); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("part %d: %v, or other bytes", i, err)
+			}
+		}
+		if err := w.Skip(1); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("Skip after Close: %v", err)
 		}
 	})
 }

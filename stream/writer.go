@@ -140,6 +140,23 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
+// Skip is Flush, after which the stream goes on n bytes further: what the file has between stays as it is, or is a hole.
+// It fails with errors.ErrUnsupported if the file has no offsets, or is open with O_APPEND.
+func (w *Writer) Skip(n int64) error {
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	off := w.off + int64(w.fill)
+	switch {
+	case !w.offsets:
+		return w.wrap(errors.ErrUnsupported)
+	case n < 0 || off > math.MaxInt64-n:
+		return w.wrap(fs.ErrInvalid)
+	}
+	w.seek(off + n)
+	return nil
+}
+
 // Close is Flush, after which the Writer takes nothing any more; it does not close the file.
 // Whatever the outcome, it waits for the requests in flight, unless the context or a deadline has
 // ended. Closing again returns the error of the Writer once more, or nil.
