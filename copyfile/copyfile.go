@@ -26,7 +26,7 @@ type Config struct {
 	Direct bool
 
 	// Uncached reads and writes through the page cache and leaves nothing there that was not there before,
-	// as stream.Config.Uncached does, which also says what is left where the kernel cannot: for copies that
+	// as stream.Config.Uncached does, which also says what is left, and what goes, where the kernel cannot: for copies that
 	// must not push out what others read, faster than Direct. Small files take longer. Direct goes before it,
 	// where that is possible; on other systems than Linux it does nothing.
 	Uncached bool

@@ -98,7 +98,8 @@ func call(ctx context.Context, f *ringfile.File, do func(fd int) error) error {
 // uncachedSupported tells that there are calls that leave nothing in the page cache.
 const uncachedSupported = true
 
-// dropAfter is how many bytes pass before they are dropped, where RWF_DONTCACHE is refused.
+// dropAfter is how many bytes pass before they are waited for, or dropped where RWF_DONTCACHE is refused. It is also the most
+// that a call of an uncached stream moves: a multiple of uncachedUnit.
 const dropAfter = 8 << 20
 
 // A test replaces these.
