@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/acl"
+	"github.com/ringfile/ringfile/stream"
 )
 
 // Config says how Copy copies. The zero value is what programs want.
@@ -24,7 +26,7 @@ type Config struct {
 	Direct bool
 
 	// Uncached reads and writes through the page cache and leaves nothing there that was not there before,
-	// as stream.Config.Uncached does, which also says what is left where the kernel cannot: for copies that
+	// as stream.Config.Uncached does, which also says what is left, and what goes, where the kernel cannot: for copies that
 	// must not push out what others read, faster than Direct. Small files take longer. Direct goes before it,
 	// where that is possible; on other systems than Linux it does nothing.
 	Uncached bool
@@ -96,6 +98,7 @@ const patience = time.Second
 //
 // The error wraps a *fs.PathError if it concerns one of the files, otherwise a *os.LinkError.
 func Copy(ctx context.Context, dst, src string, c Config) (n int64, err error) {
+	c.Uncached = c.Uncached && runtime.GOOS == "linux"
 	cp := &copying{ctx: ctx, engine: c.Engine, config: c, srcName: src, dstName: dst}
 	if cp.engine == nil {
 		if cp.engine, err = ringfile.Default(); err != nil {
@@ -132,6 +135,9 @@ type copying struct {
 
 	last      int64 // where in dst the part begins that is written last; 0: not set apart
 	noOffsets bool  // src is read at its position
+
+	writer  *stream.Writer // of dst, if that is written as a stream
+	written int64          // where it stands
 }
 
 // file is one of the two files. What is not a transfer is done by its *os.File, within a call of the engine.

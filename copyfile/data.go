@@ -1,10 +1,12 @@
 package copyfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"syscall"
+	"time"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/stream"
@@ -48,13 +50,18 @@ func (cp *copying) data() (n int64, err error) {
 			return 0, err
 		}
 	}
-	off := n
+	end := n
 	if holes {
-		if off, err = cp.extents(size); err != nil {
-			return off, err
+		end, err = cp.extents(size)
+	}
+	if err == nil {
+		end, err = cp.rest(end, size)
+	}
+	if cp.writer != nil {
+		if err1 := cp.writer.Close(); err == nil {
+			err = err1
 		}
 	}
-	end, err := cp.rest(off, size)
 	if err != nil {
 		return end, err
 	}
@@ -231,10 +238,23 @@ func (cp *copying) read(p []byte, off int64) (n int, err error) {
 func (cp *copying) stream(off, length int64) (n int64, err error) {
 	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.ring, stream.Config{Offset: off, Length: length, Uncached: cp.config.Uncached})
 	defer r.Close()
-	w := stream.NewWriterContext(cp.contextFor(cp.dst), cp.dst.ring, stream.Config{Offset: off, Uncached: cp.config.Uncached})
-	n, err = w.ReadFrom(watched{r, cp})
-	if err1 := w.Close(); err == nil {
+	// One Writer for all extents: it bounds how much is in the page cache.
+	dst := cp.dst.ring
+	if cp.writer == nil {
+		cp.writer = stream.NewWriterContext(cp.contextFor(cp.dst), dst, stream.Config{Offset: off, Uncached: cp.config.Uncached})
+	} else if err := cp.writer.Skip(off - cp.written); err != nil {
+		return 0, err
+	}
+	// The Writer may have to wait for the device, without a context: a deadline ends that.
+	stop := context.AfterFunc(cp.ctx, func() { dst.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	n, err = cp.writer.ReadFrom(watched{r, cp})
+	if err1 := cp.writer.Flush(); err == nil {
 		err = err1
+	}
+	cp.written = off + n
+	if err != nil {
+		err = cmp.Or(cp.ended(), err)
 	}
 	return n, err
 }

@@ -98,7 +98,8 @@ func call(ctx context.Context, f *ringfile.File, do func(fd int) error) error {
 // uncachedSupported tells that there are calls that leave nothing in the page cache.
 const uncachedSupported = true
 
-// dropAfter is how many bytes pass before they are dropped, where RWF_DONTCACHE is refused.
+// dropAfter is how many bytes pass before they are waited for, or dropped where RWF_DONTCACHE is refused. It is also the most
+// that a call of an uncached stream moves: a multiple of uncachedUnit.
 const dropAfter = 8 << 20
 
 // A test replaces these.
@@ -117,9 +118,11 @@ func readUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n
 }
 
 // writeUncached writes p at off, starts to write it to the device, and has it dropped from the page cache once it is
-// there. Otherwise it is like readUncached.
-func writeUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n int, left bool, err error) {
-	return moveUncached(ctx, f, p, off, io.ErrUnexpectedEOF, pwritev2)
+// there. Otherwise it is like readUncached, but that it cannot be given up: the File would not know of a write that is
+// left behind, and a newer one to the same place has to wait for it.
+func writeUncached(f *ringfile.File, p []byte, off int64) (n int, err error) {
+	n, _, err = moveUncached(context.Background(), f, p, off, io.ErrUnexpectedEOF, pwritev2)
+	return n, err
 }
 
 func moveUncached(ctx context.Context, f *ringfile.File, p []byte, off int64, end error, move func(fd int, iovs [][]byte, off int64, flags int) (int, error)) (n int, left bool, err error) {
@@ -191,7 +194,8 @@ func retry(do func() error) error {
 // writeCached writes p at off through the page cache, with O_DIRECT switched off in that moment, so that
 // p needs no alignment. Other transfers on f go through the page cache in that time, with the same
 // results. One such write at a time: a context ends the wait for another. p is the caller's again at the
-// return.
+// return. f does not know of such a write that is given up: only another one waits for it. (WriteAtContext would be
+// one that f knows of, but an engine with IOPOLL takes no writes without O_DIRECT.)
 func writeCached(ctx context.Context, f *ringfile.File, p []byte, off int64) error {
 	t, err := takeTurn(ctx, f)
 	if err != nil {

@@ -39,8 +39,8 @@ func readUncached(context.Context, *ringfile.File, []byte, int64) (n int, left b
 	return 0, false, errors.ErrUnsupported
 }
 
-func writeUncached(context.Context, *ringfile.File, []byte, int64) (n int, left bool, err error) {
-	return 0, false, errors.ErrUnsupported
+func writeUncached(*ringfile.File, []byte, int64) (n int, err error) {
+	return 0, errors.ErrUnsupported
 }
 
 func drop(context.Context, *ringfile.File, int64, int64)     {}

@@ -58,7 +58,8 @@ type RangesConfig struct {
 	Unordered bool
 
 	// MaxRequests and MaxBytes bound what is in flight or waits for its turn. Zero: 256, 8 MiB. A range that
-	// is larger than MaxBytes is read all the same, alone.
+	// is larger than MaxBytes is read all the same, alone. The memory is up to three times MaxBytes: sizes of buffers are
+	// powers of two, and as much as MaxBytes is kept for the reads that come next.
 	MaxRequests, MaxBytes int
 }
 
@@ -140,7 +141,7 @@ type lookahead struct {
 	fresh    int         // of those, the ones that have not been started
 	open     *transfer   // the last one, which may still grow; nil if there is none
 	merging  bool        // it is growing, or the one before it grew until it was full
-	line     []*transfer // in the order in which their blocks are returned, the first head of them are nil
+	waiting  []*transfer // in the order in which their blocks are returned, the first head of them are nil
 	head     int
 	byIndex  []*transfer // those in flight, by their index in the queue
 	spare    []*transfer
@@ -193,6 +194,11 @@ func (l *lookahead) add(r Range) bool {
 		l.merging = false
 	}
 	if l.open == nil {
+		for l.blocks > 0 && r.Len > l.config.MaxBytes-l.bytes {
+			if !l.next() {
+				return false
+			}
+		}
 		l.begin(r)
 	}
 	l.index++
@@ -224,6 +230,11 @@ func (l *lookahead) addHit(t *transfer, r Range) bool {
 		b := &t.blocks[0]
 		b.Range, b.Index, b.Data, b.from = r, l.index, t.buf[:result.N:r.Len], t
 		l.index++
+		if err := l.over(t); err != nil {
+			b.Data = nil
+			l.yield(b, err)
+			return false
+		}
 		return l.yield(b, result.Err)
 	}
 	l.returned = nil
@@ -237,8 +248,8 @@ func (l *lookahead) addHit(t *transfer, r Range) bool {
 // pump returns blocks to the loop until there is room for another one. It reports false if the loop has ended.
 func (l *lookahead) pump() bool {
 	for l.blocks >= max(l.distance, l.few) || l.bounded() ||
-		l.config.Unordered && l.head < len(l.line) {
-		if !l.turn() {
+		l.config.Unordered && l.head < len(l.waiting) {
+		if !l.next() {
 			return false
 		}
 	}
@@ -255,7 +266,7 @@ func (l *lookahead) bounded() bool {
 func (l *lookahead) finish() {
 	l.launch()
 	for l.blocks > 0 {
-		if !l.turn() {
+		if !l.next() {
 			return
 		}
 	}
@@ -272,7 +283,7 @@ func (l *lookahead) merge(r Range) bool {
 	last := &t.blocks[len(t.blocks)-1]
 	end := last.Off + int64(last.Len)
 	if r.File != t.file || r.Len <= 0 || last.Len <= 0 || r.Off < end || r.Off > end+mergedHole ||
-		t.start < 0 || r.Off > math.MaxInt64/2 || r.Off+int64(r.Len)-t.start > mergedSize {
+		t.start < 0 || r.Off > math.MaxInt64/2 || r.Off+int64(r.Len)-t.start > mergedSize || r.Len > l.config.MaxBytes-l.bytes {
 		return false
 	}
 	l.merging = true
@@ -296,7 +307,7 @@ func (l *lookahead) enter(t *transfer) {
 	l.whole++
 	l.bytes += int(t.end - t.start)
 	if !l.config.Unordered {
-		l.line = append(l.line, t)
+		l.waiting = append(l.waiting, t)
 	}
 }
 
@@ -425,7 +436,7 @@ func (l *lookahead) settle(t *transfer, r ringfile.Result) {
 		l.byIndex[t.index] = nil
 	}
 	if l.config.Unordered {
-		l.line = append(l.line, t)
+		l.waiting = append(l.waiting, t)
 	}
 }
 
@@ -448,8 +459,8 @@ func (l *lookahead) collect() {
 	}
 }
 
-// turn returns the next block to the loop. It reports false if the loop has ended.
-func (l *lookahead) turn() bool {
+// next returns the next block to the loop. It reports false if the loop has ended.
+func (l *lookahead) next() bool {
 	l.recycle()
 	t, err := l.front()
 	if err != nil {
@@ -465,11 +476,11 @@ func (l *lookahead) turn() bool {
 	if t.next == len(t.blocks) {
 		l.bytes -= int(t.end - t.start)
 		l.whole--
-		l.line[l.head] = nil
-		if l.head++; l.head == len(l.line) {
-			l.line, l.head = l.line[:0], 0
-		} else if l.head >= 64 && 2*l.head >= len(l.line) {
-			l.line, l.head = slices.Delete(l.line, 0, l.head), 0
+		l.waiting[l.head] = nil
+		if l.head++; l.head == len(l.waiting) {
+			l.waiting, l.head = l.waiting[:0], 0
+		} else if l.head >= 64 && 2*l.head >= len(l.waiting) {
+			l.waiting, l.head = slices.Delete(l.waiting, 0, l.head), 0
 		}
 		l.returned = t
 	}
@@ -487,8 +498,8 @@ func (l *lookahead) turn() bool {
 func (l *lookahead) front() (*transfer, error) {
 	l.stalled = false
 	for {
-		if l.head < len(l.line) {
-			t := l.line[l.head]
+		if l.head < len(l.waiting) {
+			t := l.waiting[l.head]
 			if t == l.open {
 				l.launch()
 			}
@@ -503,17 +514,17 @@ func (l *lookahead) front() (*transfer, error) {
 			}
 			continue
 		}
-		// What finishes first is next. It joins the line.
+		// What finishes first is next. It joins those that wait.
 		if l.flying > 0 {
 			l.collect()
 		}
-		if l.head < len(l.line) {
+		if l.head < len(l.waiting) {
 			continue
 		}
 		if l.flying == 0 || !l.merging {
 			l.launch()
 		}
-		if l.head == len(l.line) {
+		if l.head == len(l.waiting) {
 			if err := l.await(nil, -1); err != nil {
 				return l.anyFlying(), err
 			}
@@ -650,7 +661,7 @@ func (l *lookahead) leave() {
 	if l.returned != nil {
 		putBuffer(l.returned.buf)
 	}
-	for _, t := range l.line[l.head:] {
+	for _, t := range l.waiting[l.head:] {
 		if !t.flying {
 			putBuffer(t.buf)
 		}

@@ -265,6 +265,7 @@ func (r *Reader) call(p []byte) (n int, err error) {
 	if !r.uncached {
 		return r.callCached(p)
 	}
+	p = p[:min(len(p), r.size)]
 	if end := alignDown(r.off+int64(len(p)), uncachedUnit); end > r.off {
 		p = p[:end-r.off]
 	}
@@ -277,7 +278,9 @@ func (r *Reader) call(p []byte) (n int, err error) {
 		if left {
 			r.buf = nil // the kernel may use it still
 		}
-		if r.refused = n == 0 && errors.Is(err, errors.ErrUnsupported); !r.refused {
+		// Some files in /proc take no offsets: callCached knows what to do.
+		r.refused = n == 0 && (errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ESPIPE))
+		if !r.refused {
 			return n, r.wrap(err)
 		}
 	}

@@ -4,7 +4,7 @@
 // What a stream does depends on how its file was opened. With O_DIRECT it keeps several large requests
 // in flight, with aligned buffers of its own, so that neither offsets nor lengths need be aligned. On
 // any other file it makes one call after the other, as package bufio does: the kernel reads ahead and
-// writes behind there. With Config.Uncached it leaves nothing in the page cache.
+// writes behind there. With Config.Uncached it leaves little in the page cache.
 //
 // A stream with a context is given up when that ends, and returns on time whatever the device does.
 // A deadline of the file (ringfile.File.SetDeadline) ends the calls of a stream, too, but a request on
@@ -41,12 +41,13 @@ type Config struct {
 
 	// Uncached keeps the stream from filling the page cache, on a file without O_DIRECT: a Reader drops what it
 	// has brought in as soon as it has been read, a Writer has what it takes written to the device at once, and
-	// dropped then. So a few megabytes are in the page cache at a time. What was there before stays, where the
-	// kernel can tell it apart (RWF_DONTCACHE, Linux 6.14, on ext4, XFS and btrfs); elsewhere the stream drops the
-	// part of the file that it has passed, whoever had it there (posix_fadvise(2)), but for the last 16 MiB of a
-	// Writer. BufferSize is rounded up to a multiple of 2 MiB then, and a deadline of the file is looked at
-	// between requests of that size only: a context is the way to be on time. Uncached does nothing on a file
-	// without offsets or, in writing, with O_APPEND, and on other systems than Linux. See docs/pagecache.md.
+	// dropped then. So up to about 16 MiB are in the page cache at a time for a Reader, 32 MiB for a Writer. What
+	// was there before stays, where the kernel can tell it apart (RWF_DONTCACHE, Linux 6.14, on ext4, XFS and btrfs);
+	// elsewhere, and with a Writer whose context can end, the stream drops the part of the file that it has passed, whoever
+	// had it there (posix_fadvise(2)), but for the last 16 MiB of a Writer. BufferSize is rounded up to a multiple
+	// of 2 MiB then, up to 8 MiB, no call moves more than that at a time, and a deadline of the file is looked at between
+	// these only: a context is the way to be on time. Uncached does nothing on a file without offsets or, in
+	// writing, with O_APPEND, and on other systems than Linux. See docs/pagecache.md.
 	Uncached bool
 
 	// Depth is how many requests are in flight at once, each with a buffer of its own, on a file
@@ -93,8 +94,8 @@ type stream struct {
 	direct bool
 	// offsets tells that the file has offsets; otherwise it is read or written where it is.
 	offsets bool
-	// uncached tells that nothing is to stay in the page cache, refused that the file system does not know
-	// RWF_DONTCACHE. Then behind is where the part of the file begins that has not been dropped.
+	// uncached tells that nothing is to stay in the page cache, refused that RWF_DONTCACHE is not to be had.
+	// Then behind is where the part of the file begins that has not been dropped.
 	uncached, refused bool
 	behind            int64
 
@@ -153,6 +154,9 @@ func (s *stream) prepare() (description, error) {
 		unit = uncachedUnit
 	}
 	s.size = int(alignUp(int64(min(s.size, maxSize)), unit))
+	if s.uncached {
+		s.size = min(s.size, dropAfter) // no more than that passes in one call
+	}
 	s.pool = defaultPool
 	if s.uncached && s.size == uncachedUnit {
 		s.pool = uncachedPool

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -239,7 +240,7 @@ func TestUncachedInjected(t *testing.T) {
 	})
 }
 
-// TestUncachedLeft has a call hang: a stream with a context returns all the same, and its buffer is used by nobody else.
+// TestUncachedLeft has a call hang: a Reader with a context returns all the same, and its buffer is used by nobody else.
 func TestUncachedLeft(t *testing.T) {
 	const size = 3 << 20
 	enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
@@ -247,7 +248,6 @@ func TestUncachedLeft(t *testing.T) {
 		hang := make(chan struct{})
 		hangs := func(int, [][]byte, int64, int) (int, error) { <-hang; return 0, nil }
 		swap(t, &preadv2, hangs)
-		swap(t, &pwritev2, hangs)
 		why := errors.New("enough")
 		begin := func() (context.Context, time.Time) {
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -265,14 +265,6 @@ func TestUncachedLeft(t *testing.T) {
 		inTime("Read", start, err)
 		if r.Close(); r.buf != nil {
 			t.Error("the Reader has kept the buffer")
-		}
-		ctx, start = begin()
-		w := NewWriterContext(ctx, f, Config{Uncached: true})
-		_, err = w.Write(make([]byte, size))
-		inTime("Write", start, err)
-		inTime("Close", start, w.Close())
-		if w.buf != nil {
-			t.Error("the Writer has kept the buffer")
 		}
 		close(hang)
 	})
@@ -298,5 +290,127 @@ func TestUncachedDeadline(t *testing.T) {
 		}
 		r.Close()
 		w.Close()
+	})
+}
+
+// TestUncachedGivenUp has the kernel's uncached write hang: a Writer with a context, which may give its writes up, makes
+// none that the File does not know of. It could land on what is written later.
+func TestUncachedGivenUp(t *testing.T) {
+	enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
+		hang, ended := make(chan struct{}), make(chan struct{}, 1)
+		swap(t, &pwritev2, func(fd int, vec [][]byte, off int64, flags int) (int, error) {
+			<-hang
+			n, err := unix.Pwritev2(fd, vec, off, 0)
+			ended <- struct{}{}
+			return n, err
+		})
+		f := openFile(t, e, filepath.Join(t.TempDir(), "file"), os.O_RDWR|os.O_CREATE)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		w := NewWriterContext(ctx, f, Config{Uncached: true})
+		w.Write(make([]byte, 3<<20))
+		werr := w.Close()
+		newer := bytes.Repeat([]byte("new"), 1<<20)
+		if _, err := f.WriteAt(newer, 0); err != nil {
+			t.Fatal(err)
+		}
+		close(hang)
+		if errors.Is(werr, context.DeadlineExceeded) {
+			select {
+			case <-ended:
+			case <-time.After(time.Second): // the write was another one
+			}
+		}
+		got := make([]byte, len(newer))
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, newer) {
+			t.Errorf("a write that was given up has overtaken a newer one; %v", err)
+		}
+	})
+}
+
+// TestUncachedLargePieces writes and reads more in one call, or with a larger buffer, than may be in the page cache.
+func TestUncachedLargePieces(t *testing.T) {
+	const size = 96 << 20
+	p := make([]byte, size)
+	uncached(t, func(t *testing.T, ctx context.Context, e *ringfile.Engine) {
+		for _, c := range []Config{{}, {BufferSize: 64 << 20}} {
+			c.Uncached = true
+			f := openFile(t, e, filepath.Join(t.TempDir(), "file"), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+			w := NewWriterContext(ctx, f, c)
+			if n, err := w.Write(p); n != size || err != nil {
+				t.Fatalf("Write = %d, %v", n, err)
+			}
+			if n, ok := cachedOf(t, f); ok && n > 32<<20 {
+				t.Errorf("%+v: %d bytes are in the page cache after Write", c, n)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Advise(0, 0, ringfile.AdviceDontNeed); err != nil {
+				t.Fatal(err)
+			}
+			r := NewReaderContext(ctx, f, c)
+			if n, err := r.Read(p); n > dropAfter || n == 0 || err != nil {
+				t.Errorf("%+v: Read of %d bytes at a time, %v", c, n, err)
+			}
+			r.Close()
+		}
+	})
+}
+
+// TestUncachedNoOffsets reads a file that takes no offsets, as some in /proc.
+func TestUncachedNoOffsets(t *testing.T) {
+	enginetest.Backends(t, enginetest.Small, func(t *testing.T, e *ringfile.Engine) {
+		swap(t, &preadv2, func(int, [][]byte, int64, int) (int, error) { return -1, unix.ESPIPE })
+		f := openFile(t, e, uncachedFile(t), os.O_RDONLY)
+		r := NewReader(f, Config{Uncached: true})
+		defer r.Close()
+		p := make([]byte, 3<<20)
+		if _, err := io.ReadFull(r, p); err != nil || !bytes.Equal(p, uncachedBytes()[:len(p)]) {
+			t.Errorf("%v, or other bytes", err)
+		}
+	})
+}
+
+// TestUncachedSkip writes small parts with holes between them: how much is in the page cache does not depend on that.
+func TestUncachedSkip(t *testing.T) {
+	const part, parts = 1<<20 + 100, 96
+	p := uncachedBytes()[:part]
+	uncached(t, func(t *testing.T, ctx context.Context, e *ringfile.Engine) {
+		f := openFile(t, e, filepath.Join(t.TempDir(), "file"), os.O_RDWR|os.O_CREATE)
+		w := NewWriterContext(ctx, f, Config{Uncached: true})
+		for i := range parts {
+			if _, err := w.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Skip(part); err != nil {
+				t.Fatalf("Skip %d: %v", i, err)
+			}
+		}
+		if err := w.Skip(-1); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("Skip(-1): %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := cachedOf(t, f); ok && n > 40<<20 {
+			t.Errorf("%d bytes are in the page cache", n)
+		}
+		got := make([]byte, part)
+		for i := range int64(2*parts - 1) {
+			want := p
+			if i%2 == 1 {
+				want = make([]byte, part)
+			}
+			if _, err := f.ReadAt(got, i*part); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("part %d: %v, or other bytes", i, err)
+			}
+		}
+		if err := w.Skip(1); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("Skip after Close: %v", err)
+		}
 	})
 }

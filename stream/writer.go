@@ -42,6 +42,9 @@ type Writer struct {
 	end          int64 // where the file ends, as far as is known
 	serialGrowth bool  // see description
 	serialWrites bool
+
+	before int64 // if uncached, what behind was before it was last moved
+	ahead  int64 // how much has been written since
 }
 
 var _ interface {
@@ -79,8 +82,12 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	}
 	for len(p) > 0 && w.err == nil {
 		var m int
-		if w.passes() && w.fill == 0 && len(p) >= w.size {
-			m = w.call(p)
+		if !w.direct && w.fill == 0 && len(p) >= w.size {
+			piece := p
+			if w.uncached {
+				piece = p[:w.size]
+			}
+			m = w.call(piece)
 		} else {
 			m = copy(w.room(), p)
 			w.took(m)
@@ -90,9 +97,6 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	}
 	return n, w.err
 }
-
-// passes reports whether writes may come straight from the caller's memory: not if that would be left to the kernel.
-func (w *Writer) passes() bool { return !w.direct && !(w.uncached && w.ctx.Done() != nil) }
 
 // ReadFrom writes what r has, up to its end, reading into the Writer's buffers without a copy.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
@@ -136,6 +140,23 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
+// Skip is Flush, after which the stream goes on n bytes further: what the file has between stays as it is, or is a hole.
+// It fails with errors.ErrUnsupported if the file has no offsets, or is open with O_APPEND.
+func (w *Writer) Skip(n int64) error {
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	off := w.off + int64(w.fill)
+	switch {
+	case !w.offsets:
+		return w.wrap(errors.ErrUnsupported)
+	case n < 0 || off > math.MaxInt64-n:
+		return w.wrap(fs.ErrInvalid)
+	}
+	w.seek(off + n)
+	return nil
+}
+
 // Close is Flush, after which the Writer takes nothing any more; it does not close the file.
 // Whatever the outcome, it waits for the requests in flight, unless the context or a deadline has
 // ended. Closing again returns the error of the Writer once more, or nil.
@@ -172,6 +193,9 @@ func (w *Writer) ready() error {
 		return err
 	}
 	w.end, w.serialGrowth, w.serialWrites = d.size, d.serialGrowth, d.serialWrites
+	// A write that is given up must be one of the File's: newer ones to the same place wait for it then.
+	w.refused = w.uncached && w.ctx.Done() != nil
+	w.before = w.behind
 	w.seek(w.config.Offset)
 	return nil
 }
@@ -289,14 +313,10 @@ func (w *Writer) call(p []byte) (n int) {
 // writeUncached is write for what is not to stay in the page cache.
 func (w *Writer) writeUncached(p []byte) (n int, err error) {
 	if !w.refused {
-		var left bool
 		if err := w.forbidden(p); err != nil {
 			return 0, err
 		}
-		n, left, err = writeUncached(w.ctx, w.file, p, w.off)
-		if left {
-			w.buf = nil // the kernel may use it still
-		}
+		n, err = writeUncached(w.file, p, w.off)
 		if w.refused = n == 0 && errors.Is(err, errors.ErrUnsupported); !w.refused {
 			return n, w.passed(n, w.wrap(err))
 		}
@@ -308,29 +328,32 @@ func (w *Writer) writeUncached(p []byte) (n int, err error) {
 // passed is called when n more bytes have been written. It waits for the device where the stream has got too far
 // ahead of it: no call does that, as long as there is memory. How the writing to the device ends is for Sync to tell.
 func (w *Writer) passed(n int, err error) error {
-	end := w.off + int64(n)
-	if end-w.behind < dropAfter || err != nil {
+	w.ahead += int64(n)
+	if w.ahead < dropAfter || err != nil {
 		return err
 	}
+	end := w.off + int64(n)
 	if w.refused {
 		writeOut(w.ctx, w.file, w.behind, end)
 	}
-	from := max(w.behind-dropAfter, w.config.Offset)
-	for beingWritten(w.ctx, w.file, from, w.behind) {
+	for pause := time.Millisecond; beingWritten(w.ctx, w.file, w.before, w.behind); pause = min(2*pause, longestPause) {
 		select {
 		case <-w.ctx.Done():
-		case <-time.After(time.Millisecond):
+		case <-time.After(pause):
 		}
 		if err := cmp.Or(w.usable(), w.forbidden(make([]byte, 1))); err != nil {
 			return err
 		}
 	}
 	if w.refused {
-		drop(w.ctx, w.file, max(from-dropAfter, w.config.Offset), w.behind)
+		drop(w.ctx, w.file, max(w.before-dropAfter, w.config.Offset), w.behind)
 	}
-	w.behind = end
+	w.before, w.behind, w.ahead = w.behind, end, 0
 	return nil
 }
+
+// longestPause is up to how long a Writer waits before it looks again how much is still on its way.
+const longestPause = 100 * time.Millisecond
 
 func (w *Writer) write(p []byte, off int64) (int, error) {
 	switch {

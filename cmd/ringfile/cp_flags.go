@@ -43,7 +43,9 @@ Flags may come before, between and behind the arguments, up to a --:
                print names as their copies begin
   -j N         copy N files at a time (default %d, at most %d)
   --direct     copy past the page cache (O_DIRECT), where a file system can
-  --uncached   leave in the page cache no more than was there before
+  --uncached   leave in the page cache no more than was there before (before Linux
+               6.14, or where a file system cannot tell: nothing of the files but
+               up to 16 MiB of each copy)
   -q, --quiet  print no summary and no progress
   -h, --help   print this text
   -r, -R, --recursive

@@ -21,7 +21,8 @@ const (
 	// way: one read and one call of the hash.
 	chunkSize = 256 << 10
 
-	// maxReads bounds the reads in flight, and with them the memory: each has one chunk.
+	// maxReads bounds the reads in flight, and with them the memory: each has one chunk, and one that
+	// leaves nothing in the page cache a buffer of 2 MiB beside it.
 	maxReads = (64 << 20) / chunkSize
 
 	// maxAhead bounds the reads in flight for one file.

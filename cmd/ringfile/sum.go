@@ -37,8 +37,10 @@ A file that cannot be read is reported, and the others go on.
                  at most %d, which take %d MiB of memory)
       --direct   read with O_DIRECT, past the page cache; where a file system
                  does not offer that, its files are read through the page cache
-      --uncached leave in the page cache no more than was there before; large files
-                 are then read by one read after the other
+      --uncached leave in the page cache no more than was there before (before Linux
+                 6.14, or where a file system cannot tell: nothing of the files);
+                 a file is then read by one read after the other, and each of the
+                 N takes 2 MiB of memory more
       --tag      print lines of the BSD form: SHA256 (name) = sum
   -z, --zero     end lines with NUL and not with a newline, and print names as
                  they are
