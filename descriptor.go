@@ -13,8 +13,7 @@ import (
 type descriptor struct {
 	sysio.Handle
 	sysio.Status
-	polled bool    // direct transfers must be polled (Config.IOPoll)
-	counts *opened // where it is counted as open, nil if nowhere
+	polled bool // direct transfers must be polled (Config.IOPoll)
 
 	uses atomic.Int64 // with closedBit
 	// closing, if not nil, closes the descriptor for those that must not wait, see releaseAsync.
@@ -72,11 +71,7 @@ func (d *descriptor) releaseAsync() {
 }
 
 // shut closes what nobody uses any more.
-func (d *descriptor) shut() error {
-	err := d.OS.Close()
-	d.counts.add(-1)
-	return err
-}
+func (d *descriptor) shut() error { return d.OS.Close() }
 
 // leave ends a use, without waiting if the call must be on time.
 func (d *descriptor) leave(onTime bool) {
@@ -98,26 +93,3 @@ func (d *descriptor) wrap(name string, err error) error {
 	}
 	return &fs.PathError{Op: name, Path: d.OS.Name(), Err: err}
 }
-
-// opened counts the descriptors that are open on one device, in all engines of the process.
-type opened struct{ n atomic.Int32 }
-
-// devicesInUse is on how many devices descriptors are open.
-var devicesInUse atomic.Int32
-
-// add counts a descriptor that is open, or no longer.
-func (o *opened) add(n int32) {
-	if o == nil {
-		return
-	}
-	switch now := o.n.Add(n); {
-	case n > 0 && now == 1:
-		devicesInUse.Add(1)
-	case n < 0 && now == 0:
-		devicesInUse.Add(-1)
-	}
-}
-
-// severalDevices reports whether more than one device is in use that may hang. Then a thread that has
-// requests of one device in flight must not be used for calls, which may be on another: see queue.
-func severalDevices() bool { return devicesInUse.Load() > 1 }

@@ -21,7 +21,6 @@ type device struct {
 	all     *devices
 	facts   facts
 	closing func(*descriptor) // closeLater
-	opened  *opened
 	*lane
 }
 
@@ -53,7 +52,7 @@ type lane struct {
 	large         route.Few    // the same for large buffered reads
 	fewPerP       atomic.Int32 // how many these may be for each P, see few
 
-	stranding atomic.Bool // set by tests: syncs go to the ring
+	ringSyncs atomic.Bool // set by tests: syncs go to the ring
 
 	opening atomic.Bool // somebody makes the rings, or has made them
 	queues  atomic.Pointer[[]*queue]
@@ -107,9 +106,8 @@ func (ds *devices) at(number uint64) *device {
 	if len(ds.known) >= maxDevices {
 		clear(ds.known) // they will be met again; files keep theirs
 		ds.names.forget()
-		forgetOpened()
 	}
-	d = &device{all: ds, number: number, opened: openedOn(number)}
+	d = &device{all: ds, number: number}
 	d.closing = d.closeLater
 	if len(ds.lanes) < maxLanes {
 		d.lane = ds.newLane()
@@ -119,25 +117,6 @@ func (ds *devices) at(number uint64) *device {
 	}
 	ds.known[number] = d
 	return d
-}
-
-// everyOpened has the *opened of each device that this process has met, by its number.
-var everyOpened sync.Map
-
-func openedOn(number uint64) *opened {
-	o, _ := everyOpened.LoadOrStore(number, new(opened))
-	return o.(*opened)
-}
-
-// forgetOpened forgets devices without open descriptors. Whoever still refers to one counts beside who meets
-// it again: as two devices, which does no harm.
-func forgetOpened() {
-	everyOpened.Range(func(number, o any) bool {
-		if o.(*opened).n.Load() == 0 {
-			everyOpened.Delete(number)
-		}
-		return true
-	})
 }
 
 // maxDevices is how many devices are remembered.
@@ -154,19 +133,13 @@ func (ds *devices) newLane() *lane {
 		names: limit.NewPool(limitOf, 4*limitOf, ds.threads),
 		loans: limit.NewPool(depth, depth, limit.NewBudget(depth)),
 	}
-	l.fewPerP.Store(2) // measured with two Ps only
+	l.fewPerP.Store(4) // measured with two Ps only
 	return l
 }
 
-// few returns how many transfers are few: what a ring costs is worth it beyond that, at twice as many if its
-// goroutines are bound to their threads.
-func (d *device) few() int {
-	n := int(d.fewPerP.Load()) * d.all.psPerRing()
-	if severalDevices() {
-		n *= 2
-	}
-	return n + 1
-}
+// few returns how many transfers are few: what a ring costs, with goroutines that are bound to their threads, is
+// worth it beyond that.
+func (d *device) few() int { return int(d.fewPerP.Load())*d.all.psPerRing() + 1 }
 
 // psPerRing returns how many Ps share a ring.
 func (ds *devices) psPerRing() int {
@@ -255,17 +228,6 @@ func (l *lane) inFlight() (n int) {
 		n += int(q.inFlight.Load())
 	}
 	return n
-}
-
-// strands reports whether a long call of a caller's thread may keep completions of this lane from being
-// delivered: it may have submitted some of what is in flight.
-func (l *lane) strands() bool {
-	for q := range l.everyQueue {
-		if q.inFlight.Load() > 0 && !q.polling.sq && !severalDevices() {
-			return true
-		}
-	}
-	return l.stranding.Load()
 }
 
 // names remembers on what device directories are. A directory that takes another's cell is met again.

@@ -39,7 +39,7 @@ func throughRing(t *testing.T, f *File) {
 	f.t.dev.facts.memory.Set(route.No)
 	// A transfer that is alone, or nearly so, would be left to a system call.
 	f.t.dev.fewPerP.Store(-1)
-	f.t.dev.stranding.Store(true)
+	f.t.dev.ringSyncs.Store(true)
 }
 
 // queueOf returns the first queue of the file's device.

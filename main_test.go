@@ -22,9 +22,6 @@ func TestMain(m *testing.M) {
 	} else {
 		fmt.Println("backend: uring")
 	}
-	if os.Getenv("RINGFILE_TEST_DEVICES") == "several" {
-		ringfile.UseSeveralDevices()
-	}
 	before := testutil.OpenDescriptors()
 	code := m.Run()
 	if code == 0 {

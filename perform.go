@@ -48,10 +48,6 @@ func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status, expected *devic
 	if t.dev = expected; expected == nil || expected.number != number {
 		t.dev = e.devices.at(number)
 	}
-	if s.Stored && t.dev.facts.memory.Get() != route.Yes {
-		t.counts = t.dev.opened
-		t.counts.add(1)
-	}
 	if s.Block {
 		t.dev.facts.memory.Set(route.No) // whatever the file system that its node is on
 	}
@@ -105,7 +101,9 @@ func (t *target) input(op *operation, n int, leavable bool) route.Input {
 	if !in.Ring || !in.Seekable || in.Kind == route.Write && !in.Direct {
 		return in // whatever else there is: it is a system call
 	}
-	in.Flying = in.Kind == route.Sync && t.dev.strands()
+	if in.Kind == route.Sync && t.dev.ringSyncs.Load() {
+		in.Leavable = true
+	}
 	if in.Direct && in.Kind == route.Write && in.Nowait == route.Yes {
 		in.Serial = t.serial(op)
 	}

@@ -22,9 +22,10 @@ import (
 //
 // Both run on demand and end when they have been idle for a while. mu is never held during a system call.
 //
-// The kernel delivers a completion in the thread that submitted the request. That thread may by then run a
-// goroutine that waits for another device, and the completion with it. So while several devices are in use
-// both are bound to their threads, which then run nothing else.
+// The kernel delivers a completion in the thread that submitted the request, with a lock of the ring held, which a
+// submission that sleeps because the device's queue is full holds for as long as that takes. A goroutine that ran
+// in such a thread would be stopped with it, wherever it is; if it computes, the whole program with it. So both
+// are bound to their threads, which run nothing else.
 type queue struct {
 	failed  *count.Counter // of the engine: rings that are broken
 	u       *uring.Ring
@@ -85,21 +86,16 @@ func (l *life) start() {
 	outside.Go(l.run) // it may outlive a test's bubble
 }
 
-// bind binds the calling goroutine to its thread, or no longer, if that is called for; bound tells what is so
-// now, and the result what is so then.
-func (q *queue) bind(bound bool) bool {
-	want := severalDevices() && !q.polling.sq && !q.polling.io
-	switch {
-	case want && !bound:
+// bind binds the calling goroutine to its thread, until unbind, if that submits.
+func (q *queue) bind() {
+	if !q.polling.sq && !q.polling.io {
 		runtime.LockOSThread()
-	case !want:
-		q.unbind(bound)
 	}
-	return want
 }
 
-func (q *queue) unbind(bound bool) {
-	if bound {
+// unbind is called when nothing is in flight.
+func (q *queue) unbind() {
+	if !q.polling.sq && !q.polling.io {
 		runtime.UnlockOSThread()
 	}
 }

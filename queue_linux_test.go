@@ -157,8 +157,7 @@ func TestReaperBesideSubmitter(t *testing.T) {
 	}
 }
 
-// TestBound looks at the threads that submit requests while several devices are in use: no other goroutine
-// runs in them, as long as that is so.
+// TestBound looks at the threads that submit requests: no other goroutine runs in them.
 func TestBound(t *testing.T) {
 	t.Setenv("RINGFILE_BACKEND", "uring")
 	e, err := New(Config{Rings: 1})
@@ -173,7 +172,6 @@ func TestBound(t *testing.T) {
 	}
 	defer f.Close()
 	throughRing(t, f)
-	defer UseSeveralDevices()()
 	// A reaper that has nothing to do for a while ends, and then its thread is anybody's. On a slow machine
 	// that may happen in between: then once more.
 	var err1 error

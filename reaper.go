@@ -24,11 +24,12 @@ func newQueue(u *uring.Ring, slots int, failed *count.Counter) (*queue, error) {
 // never blocks.
 func (q *queue) reap() {
 	labelGoroutine("reaper")
+	q.bind()
+	defer q.unbind()
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.reaper.wake = wake
-	for bound := false; ; {
-		bound = q.bind(bound)
+	for {
 		q.refill()
 		if q.quiet() {
 			q.state = idle
@@ -36,7 +37,6 @@ func (q *queue) reap() {
 			q.settleDown()
 			q.mu.Unlock()
 			if !<-wake {
-				q.unbind(bound)
 				return
 			}
 			q.mu.Lock()
@@ -64,7 +64,6 @@ func (q *queue) reap() {
 		q.waitForCompletion(submit, limit)
 		q.mu.Lock()
 		q.state = running
-		bound = q.bind(bound) // before others get to run here
 		q.mu.Unlock()
 		q.completeAll()
 		// Let the goroutines that were woken queue their next requests, so that the next call submits

@@ -125,27 +125,6 @@ func TestStormCancel(t *testing.T) {
 	})
 }
 
-// TestStormDevices has another device come into use and go while reads are in flight.
-func TestStormDevices(t *testing.T) {
-	stormFiles(t, func(t *testing.T, e *ringfile.Engine, open func() *ringfile.File) {
-		f := open()
-		defer f.Close()
-		storm(t, 20, func(rng *rand.Rand, w int) {
-			if w == 0 {
-				stop := ringfile.UseSeveralDevices()
-				time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
-				stop()
-				time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
-				return
-			}
-			buf := ringfile.AlignedBuffer(4096, 4096)
-			off := rng.Int64N(fileSize/4096) * 4096
-			n, err := anyRead(t.Context(), rng, f, buf, off)
-			checkRead(t, n, err, buf, off)
-		})
-	})
-}
-
 // TestStormClose closes files while they are read from; their numbers are reused at once.
 func TestStormClose(t *testing.T) {
 	stormFiles(t, func(t *testing.T, e *ringfile.Engine, open func() *ringfile.File) {

@@ -55,12 +55,13 @@ func (q *queue) wakeAndUnlock() {
 // submitQueued is the submitter. It submits while the reaper is in the kernel and something is queued.
 func (q *queue) submitQueued() {
 	labelGoroutine("submitter")
+	q.bind()
+	defer q.unbind()
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.submitter.wake = wake
-	bound, pause := false, time.Duration(0)
+	pause := time.Duration(0)
 	for {
-		bound = q.bind(bound)
 		q.refill()
 		n := q.u.SQReady()
 		if n > 0 && q.state == waiting && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
@@ -77,7 +78,6 @@ func (q *queue) submitQueued() {
 		q.settleDown()
 		q.mu.Unlock()
 		if !<-wake {
-			q.unbind(bound)
 			return
 		}
 		q.mu.Lock()

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +31,9 @@ type flight struct {
 // The kernel takes as many entries as io_uring_enter says, and ends a chain with the last of them.
 // So the submitter is the only one that fills the submission queue and enters to submit, always for
 // whole flights; the reaper only waits. mu is never held across a system call.
+//
+// The kernel delivers completions in the thread that has submitted, which waits there for a submission that
+// sleeps. So the submitter is bound to its thread, in which nothing else runs, until all has completed.
 type ring struct {
 	u    *uring.Ring
 	room gate // entries, depth in all
@@ -41,13 +45,15 @@ type ring struct {
 	owed       int                // completions that the kernel owes; briefly less than it does
 	broken     bool               // entering it fails for good
 	submitting bool               // there is a submitter
+	resting    bool               // it waits for wake: to be given more, or until nothing is owed
+	wake       chan struct{}      // of one element
 	reaping    bool               // there is a reaper
 }
 
 // newRing prepares u for chains.
 func newRing(u *uring.Ring) *ring {
 	u.RegisterIOWQMaxWorkers(workers, workers) // the kernel's own bound stays where it cannot be set
-	r := &ring{u: u, flights: make(map[uint64]*flight)}
+	r := &ring{u: u, flights: make(map[uint64]*flight), wake: outside.Chan()}
 	r.room.free = depth
 	return r
 }
@@ -62,6 +68,7 @@ func (r *ring) run(f *flight) {
 	r.queue = append(r.queue, f)
 	start := !r.submitting
 	r.submitting = true
+	r.rouse()
 	r.mu.Unlock()
 	if start {
 		outside.Go(r.submitter)
@@ -72,19 +79,35 @@ func (r *ring) run(f *flight) {
 	r.room.leave(int64(n))
 }
 
-// submitter submits what is queued, until there is nothing.
+// submitter submits what is queued, until there is nothing and all has completed.
 func (r *ring) submitter() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var ids []uint64 // scratch
 	for r.fill() {
 		ids = r.submit(ids[:0])
 	}
 }
 
+// rouse wakes the submitter if it rests. mu is held.
+func (r *ring) rouse() {
+	if r.resting {
+		r.resting = false
+		r.wake <- struct{}{}
+	}
+}
+
 // fill moves what is queued into the submission queue, which is empty and has room for all that may
-// be in flight. If there is nothing it reports false, and the submitter must end.
+// be in flight. If there is nothing, and all has completed, it reports false, and the submitter must end.
 func (r *ring) fill() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for len(r.queue) == 0 && r.owed > 0 {
+		r.resting = true
+		r.mu.Unlock()
+		<-r.wake
+		r.mu.Lock()
+	}
 	for _, f := range r.queue {
 		r.number++
 		r.flights[r.number] = f
@@ -170,6 +193,9 @@ func (r *ring) reap() bool {
 	for {
 		n := r.u.CopyCQEs(cqes[:])
 		if n == 0 {
+			if r.owed <= 0 {
+				r.rouse()
+			}
 			return r.owed > 0
 		}
 		for i := range cqes[:n] {

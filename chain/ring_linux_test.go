@@ -6,11 +6,14 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/race"
@@ -500,4 +503,51 @@ func TestAllocates(t *testing.T) {
 	if least >= 1 {
 		t.Errorf("%v allocations", least)
 	}
+}
+
+// TestBound looks at the thread that has submitted a chain: until that has completed no other goroutine runs in it, as the
+// kernel may stop it there.
+func TestBound(t *testing.T) {
+	f, dev := fileOf(t, testDirect)
+	submitted := make(chan int, 1)
+	var kernel *uring.Fake
+	r := fakeRing(t, dev, func(fake *uring.Fake) uring.EnterHook {
+		kernel = fake
+		return func(toSubmit, _ uint32, _ uring.EnterFlags) (int, syscall.Errno, bool) {
+			if toSubmit > 0 {
+				submitted <- unix.Gettid()
+			} else {
+				time.Sleep(time.Millisecond)
+			}
+			return int(toSubmit), 0, true
+		}
+	})
+	done := make(chan error)
+	go func() {
+		var c Chain
+		c.WriteAt(f, ringfile.AlignedBuffer(4096, 4096), 0)
+		c.Datasync(f)
+		done <- c.Run()
+	}()
+	thread := <-submitted
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			for range 20 {
+				if unix.Gettid() == thread {
+					t.Error("another goroutine runs in the thread that has submitted")
+				}
+				time.Sleep(100 * time.Microsecond)
+			}
+		})
+	}
+	wg.Wait()
+	for range 2 {
+		sqe, _ := kernel.TakeSQE()
+		kernel.PostCQE(uring.CQE{UserData: sqe.UserData, Res: int32(sqe.Len)})
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	atRest(t, r)
 }

@@ -70,9 +70,6 @@ type Input struct {
 	Serial bool
 	// Few tells that no more transfers are under way than are better left to system calls.
 	Few bool
-	// Flying tells that requests are in flight on this device of which this thread may have submitted some:
-	// their completions would wait for the end of a long call of it.
-	Flying bool
 	// Position tells a transfer at the file position, which a ring does not move.
 	Position bool
 	// Cold tells that the file's latest reads found nothing in the page cache.
@@ -110,7 +107,7 @@ func Choose(in Input) Route {
 		}
 		return Inline
 	case Sync:
-		if in.Polled || in.Memory != No || !in.Leavable && !in.Flying {
+		if in.Polled || in.Memory != No || !in.Leavable {
 			return Syscall
 		}
 		return Ring
