@@ -1,7 +1,6 @@
 package ringfile
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,15 +16,15 @@ import (
 // queue, wakes whoever enters, and parks. So a device whose queue is full, or that hangs, is met by these
 // two and never by a caller.
 //
-//   - The reaper (reaper.go) submits what is queued and waits for completions, in one system call.
-//   - The submitter submits what is queued while the reaper waits in the kernel.
+//   - The submitter (submit.go) submits what is queued.
+//   - The reaper (reaper.go) waits for completions. With polling (polling.go) it submits, too.
 //
 // Both run on demand and end when they have been idle for a while. mu is never held during a system call.
 //
 // The kernel delivers a completion in the thread that submitted the request, with a lock of the ring held, which a
 // submission that sleeps because the device's queue is full holds for as long as that takes. A goroutine that ran
-// in such a thread would be stopped with it, wherever it is; if it computes, the whole program with it. So both
-// are bound to their threads, which run nothing else.
+// in such a thread would be stopped with it, wherever it is; if it has a P, the whole program with it. So
+// the submitter alone submits, and is bound to its thread, which runs nothing else.
 type queue struct {
 	failed  *count.Counter // of the engine: rings that are broken
 	u       *uring.Ring
@@ -61,9 +60,9 @@ type state uint8
 const (
 	// idle: nothing is in flight. Whoever comes wakes the reaper.
 	idle state = iota
-	// running: the reaper is about to enter the kernel, with everything that is queued until then.
+	// running: the reaper is about to enter the kernel; with polling, with everything that is queued until then.
 	running
-	// waiting: the reaper is in the kernel. Whoever comes wakes the submitter.
+	// waiting: the reaper is in the kernel.
 	waiting
 )
 
@@ -86,19 +85,9 @@ func (l *life) start() {
 	outside.Go(l.run) // it may outlive a test's bubble
 }
 
-// bind binds the calling goroutine to its thread, until unbind, if that submits.
-func (q *queue) bind() {
-	if !q.polling.sq && !q.polling.io {
-		runtime.LockOSThread()
-	}
-}
-
-// unbind is called when nothing is in flight.
-func (q *queue) unbind() {
-	if !q.polling.sq && !q.polling.io {
-		runtime.UnlockOSThread()
-	}
-}
+// alone reports whether the submitter alone submits: not where the kernel's thread does, nor where the reaper polls
+// devices, in a call that holds the ring's lock.
+func (q *queue) alone() bool { return !q.polling.sq && !q.polling.io }
 
 // end has the goroutine end if it is parked. mu is held.
 func (l *life) end() {

@@ -24,11 +24,10 @@ func newQueue(u *uring.Ring, slots int, failed *count.Counter) (*queue, error) {
 // never blocks.
 func (q *queue) reap() {
 	labelGoroutine("reaper")
-	q.bind()
-	defer q.unbind()
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.reaper.wake = wake
+	limit := time.Duration(0)
 	for {
 		q.refill()
 		if q.quiet() {
@@ -50,16 +49,14 @@ func (q *queue) reap() {
 			continue
 		}
 		submit := q.u.SQReady()
-		if q.submitter.running {
-			submit = 0 // it is in the kernel with these, and holds the lock there that we would wait for
+		q.callSubmitter()
+		if q.submitter.running || q.alone() {
+			submit = 0 // it is in the kernel with these, or about to be
 		}
 		if !q.polling.byEnter() {
 			q.state = waiting
 		}
-		limit := time.Duration(0)
-		if (submit == 0 || q.polling.sq) && int(q.u.SQReady()) >= int(q.inFlight.Load())+q.cancels {
-			limit = unsureWait
-		}
+		limit = q.unsureLimit(submit, limit)
 		q.mu.Unlock()
 		q.waitForCompletion(submit, limit)
 		q.mu.Lock()
@@ -83,12 +80,28 @@ func (q *queue) quiet() bool {
 // wake the reaper.
 const unsureWait = 100 * time.Millisecond
 
+// unsureLimit returns for how long the reaper may wait that submits so many entries; 0 is for as long as it takes. last is
+// what it returned before. mu is held.
+func (q *queue) unsureLimit(submit uint32, last time.Duration) time.Duration {
+	switch {
+	case submit > 0 && !q.polling.sq, int(q.u.SQReady()) < int(q.inFlight.Load())+q.cancels:
+		return 0
+	case q.u.Features().Has(uring.FeatExtArg):
+		return unsureWait
+	}
+	return min(max(2*last, 10*time.Microsecond), unsureWait/10) // it cannot wait in the kernel
+}
+
 // waitForCompletion submits entries and waits until a completion is there, in one system call, or for a
-// while if there cannot be one. limit, if not 0, bounds the wait, where the kernel can do that (Linux 5.11).
+// while if there cannot be one. limit, if not 0, bounds the wait; before Linux 5.11 it sleeps for that instead.
 func (q *queue) waitForCompletion(submit uint32, limit time.Duration) {
 	if q.broken.Load() != nil {
 		q.salvage()
 		time.Sleep(brokenPoll) // completions may still arrive, but nothing can wait for them
+		return
+	}
+	if limit > 0 && !q.u.Features().Has(uring.FeatExtArg) {
+		time.Sleep(limit)
 		return
 	}
 	if !q.enter(submit, 1, limit) {

@@ -105,9 +105,6 @@ func TestBrokenBesideReaper(t *testing.T) {
 		}
 		return 0, 0, false
 	})
-	if !e.devices.rings.spare.Features().Has(uring.FeatExtArg) {
-		t.Skip("needs Linux 5.11, for a wait with a limit")
-	}
 	for end := time.Now().Add(30 * time.Second); !broken.Load() && time.Now().Before(end); {
 		readEverywhere(t, e)
 	}

@@ -2,11 +2,11 @@ package ringfile
 
 import (
 	"math/bits"
+	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile/internal/sysio"
-	"github.com/ringfile/ringfile/uring"
 )
 
 // submit queues a request and sees to it that it is submitted. It reports false if the queue does not take
@@ -44,19 +44,25 @@ func (q *queue) wakeAndUnlock() {
 	case idle:
 		q.state = running
 		q.reaper.start()
-	case waiting:
-		if !q.submitter.running && q.polling.needsSubmitter(q.u) {
-			q.submitter.start()
-		}
 	}
+	q.callSubmitter()
 	q.mu.Unlock()
 }
 
-// submitQueued is the submitter. It submits while the reaper is in the kernel and something is queued.
+// callSubmitter wakes the submitter if something is queued that it is to submit. mu is held.
+func (q *queue) callSubmitter() {
+	if !q.submitter.running && q.broken.Load() == nil && (q.alone() || q.state == waiting) && q.polling.needsSubmitter(q.u) {
+		q.submitter.start()
+	}
+}
+
+// submitQueued is the submitter. It submits while something is queued; with polling, while the reaper is in the kernel.
 func (q *queue) submitQueued() {
 	labelGoroutine("submitter")
-	q.bind()
-	defer q.unbind()
+	if q.alone() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread() // when nothing is in flight
+	}
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.submitter.wake = wake
@@ -64,7 +70,7 @@ func (q *queue) submitQueued() {
 	for {
 		q.refill()
 		n := q.u.SQReady()
-		if n > 0 && q.state == waiting && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
+		if n > 0 && (q.alone() || q.state == waiting) && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
 			q.mu.Unlock()
 			if time.Sleep(pause); q.enter(n, 0, 0) {
 				pause = 0
@@ -98,7 +104,7 @@ func (q *queue) enter(submit, minComplete uint32, limit time.Duration) bool {
 	}
 	var n int
 	var err error
-	if limit > 0 && minComplete > 0 && q.u.Features().Has(uring.FeatExtArg) {
+	if limit > 0 && minComplete > 0 {
 		n, err = q.u.EnterTimeout(submit, minComplete, flags, limit, &q.waitArg)
 	} else {
 		n, err = q.u.Enter(submit, minComplete, flags)
