@@ -469,6 +469,7 @@ func TestRefusedForAMoment(t *testing.T) {
 	k.set(func() { k.hold = always })
 	first := f.StartReadAt(make([]byte, 512), 0)
 	k.wait(1)
+	k.until(func() bool { return k.waiters == 1 }) // the reaper
 	k.set(func() {
 		k.hold = nil
 		for range 1 << 20 {
