@@ -137,7 +137,7 @@ func (ds *devices) newLane() *lane {
 	return l
 }
 
-// few returns how many transfers are few: what a ring costs, with goroutines that are bound to their threads, is
+// few returns how many transfers are few: what a ring costs, with a submitter that is bound to its thread, is
 // worth it beyond that.
 func (d *device) few() int { return int(d.fewPerP.Load())*d.all.psPerRing() + 1 }
 

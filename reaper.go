@@ -63,8 +63,8 @@ func (q *queue) reap() {
 		q.state = running
 		q.mu.Unlock()
 		q.completeAll()
-		// Let the goroutines that were woken queue their next requests, so that the next call submits
-		// them together.
+		// Let the goroutines that were woken queue their next requests, so that one call submits them
+		// together.
 		runtime.Gosched()
 		q.mu.Lock()
 	}
@@ -92,8 +92,8 @@ func (q *queue) unsureLimit(submit uint32, last time.Duration) time.Duration {
 	return min(max(2*last, 10*time.Microsecond), unsureWait/10) // it cannot wait in the kernel
 }
 
-// waitForCompletion submits entries and waits until a completion is there, in one system call, or for a
-// while if there cannot be one. limit, if not 0, bounds the wait; before Linux 5.11 it sleeps for that instead.
+// waitForCompletion waits until a completion is there, or for a while if there cannot be one; with polling it submits
+// entries in the same system call. limit, if not 0, bounds the wait; before Linux 5.11 it sleeps for that instead.
 func (q *queue) waitForCompletion(submit uint32, limit time.Duration) {
 	if q.broken.Load() != nil {
 		q.salvage()

@@ -40,8 +40,7 @@ func (q *queue) submitMany(all []*request) (n int) {
 // wakeAndUnlock sees to it that what is queued is submitted. mu is held at the call.
 func (q *queue) wakeAndUnlock() {
 	q.active = true
-	switch q.state {
-	case idle:
+	if q.state == idle {
 		q.state = running
 		q.reaper.start()
 	}
