@@ -618,21 +618,28 @@ func (t *transfer) part(b *Block) ([]byte, error) {
 }
 
 // again reports whether b must be read by itself to know its error: that of t may be of another one, or of a file that
-// grows while its end is read, as O_DIRECT cannot go on in the middle of a block.
+// grows.
 func (t *transfer) again(b *Block, err error) bool {
-	return err != io.EOF && (len(t.blocks) > 1 || t.align > 1 && t.n > 0 && int64(t.n)%t.align != 0 && errors.Is(err, syscall.EINVAL))
+	return err != io.EOF && (len(t.blocks) > 1 || t.grown())
+}
+
+// grown reports whether t failed as the file grew while its end was read: O_DIRECT cannot go on in the middle of a block.
+func (t *transfer) grown() bool {
+	return t.align > 1 && t.n > 0 && int64(t.n)%t.align != 0 && errors.Is(t.err, syscall.EINVAL)
 }
 
 // retry reads t, which has one block, and returns that to the loop.
 func (l *lookahead) retry(t *transfer) bool {
 	t.buf = fit(t.buf, int(t.end-t.start), t.align)
 	b := &t.blocks[0]
-	n, err := t.file.ReadAtContext(l.ctx, t.buf[:t.end-t.start], t.start)
-	t.n, t.err = n, err
-	if err := l.over(t); err != nil {
-		l.yield(b, err)
-		return false
+	for tries := 0; tries == 0 || tries < maxTries && t.grown(); tries++ {
+		t.n, t.err = t.file.ReadAtContext(l.ctx, t.buf[:t.end-t.start], t.start)
+		if err := l.over(t); err != nil {
+			l.yield(b, err)
+			return false
+		}
 	}
+	var err error
 	b.Data, err = t.part(b)
 	return l.yield(b, err)
 }
