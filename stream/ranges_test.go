@@ -310,6 +310,7 @@ func TestRangesAdapts(t *testing.T) {
 	name := testutil.PatternFile(t, size)
 	f := openStream(t, e, name, 0)
 	needInline(t, f)
+	f.Advise(0, 0, ringfile.AdviceRandom) // the kernel is not to read neighbours, too
 	asked, turns := 0, 0
 	ranges := func(yield func(stream.Range) bool) {
 		for r := range scattered(f, 4*size/length, size, length) {
