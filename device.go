@@ -133,12 +133,11 @@ func (ds *devices) newLane() *lane {
 		names: limit.NewPool(limitOf, 4*limitOf, ds.threads),
 		loans: limit.NewPool(depth, depth, limit.NewBudget(depth)),
 	}
-	l.fewPerP.Store(4) // measured with two Ps only
+	l.fewPerP.Store(2) // measured with two Ps only
 	return l
 }
 
-// few returns how many transfers are few: what a ring costs, with a submitter that is bound to its thread, is
-// worth it beyond that.
+// few returns how many transfers are few: what a ring costs is worth it beyond that.
 func (d *device) few() int { return int(d.fewPerP.Load())*d.all.psPerRing() + 1 }
 
 // psPerRing returns how many Ps share a ring.

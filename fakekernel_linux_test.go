@@ -153,7 +153,8 @@ func byQueue() bool {
 	var pcs [32]uintptr
 	for frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])]); ; {
 		frame, more := frames.Next()
-		if strings.HasSuffix(frame.Function, ".(*queue).reap") || strings.HasSuffix(frame.Function, ".(*queue).submitQueued") {
+		if strings.HasSuffix(frame.Function, ".(*queue).reap") || strings.HasSuffix(frame.Function, ".(*queue).submitQueued") ||
+			strings.HasSuffix(frame.Function, ".(*queue).submitAlone") {
 			return true
 		}
 		if !more {

@@ -75,7 +75,11 @@ func checkFile(t *testing.T, path string, file *ast.File) {
 			}
 		}
 	}
-	// Atomics are typed: the functions of sync/atomic work on any word, atomic or not.
+	// Atomics are typed: the functions of sync/atomic work on any word, atomic or not. But these functions are all that
+	// may be called where the stack must not grow.
+	if path == filepath.Join("uring", "submitter_unsafe_linux.go") {
+		return
+	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		call, ok := n.(*ast.SelectorExpr)
 		if !ok {

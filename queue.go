@@ -30,24 +30,26 @@ type queue struct {
 	u       *uring.Ring
 	polling polling
 
-	mu        sync.Mutex
-	slots     slots
-	waiting   requests // those that found no slot
-	state     state    // of the reaper
-	submitter life     // running: it is in the kernel, or about to be
-	reaper    life
-	cancels   int           // cancellations whose completion is due
-	dueCancel bool          // cancellations are to be asked for, for which there was no room
-	closed    bool          // takes no more requests
-	ended     bool          // the ring is closed, or about to be
-	finished  chan struct{} // closed when it is
-	idle      *time.Timer   // ends both goroutines
-	active    bool          // there was something to do since the clock was set
+	mu         sync.Mutex
+	slots      slots
+	waiting    requests // those that found no slot
+	state      state    // of the reaper
+	submitter  life     // where it does not submit alone. running: it is in the kernel, or about to be
+	reaper     life
+	own        *uring.Submitter // the submitter where that submits alone; nil if there is none
+	submitters int              // of those, the ones that have not ended yet
+	cancels    int              // cancellations whose completion is due
+	dueCancel  bool             // cancellations are to be asked for, for which there was no room
+	closed     bool             // takes no more requests
+	ended      bool             // the ring is closed, or about to be
+	finished   chan struct{}    // closed when it is
+	idle       *time.Timer      // ends both goroutines
+	active     bool             // there was something to do since the clock was set
 
-	inFlight atomic.Int32          // requests that have a slot
-	broken   atomic.Pointer[error] // io_uring_enter failed for good
-	stats    queueStats
-
+	inFlight  atomic.Int32          // requests that have a slot
+	broken    atomic.Pointer[error] // io_uring_enter failed for good
+	stats     queueStats
+	submitted uring.SubmitCounts // by the submitter that submits alone
 	// The reaper's.
 	cqes    [64]uring.CQE
 	done    []*request
@@ -142,7 +144,7 @@ func (q *queue) launch(req *request) bool {
 	if len(q.slots.free) == 0 {
 		return false
 	}
-	e := q.u.GetSQE()
+	e := q.sqe()
 	if e == nil {
 		return false
 	}
@@ -150,6 +152,16 @@ func (q *queue) launch(req *request) bool {
 	q.publish(req, e)
 	q.inFlight.Add(1)
 	return true
+}
+
+// sqe returns a free entry; nil if there is none, and then the submitter looks after what waits for one. mu is held.
+func (q *queue) sqe() *uring.SQE {
+	e := q.u.GetSQE()
+	if e == nil && q.own != nil {
+		q.own.Interrupt()
+		e = q.u.GetSQE()
+	}
+	return e
 }
 
 // publish makes e the entry for what is left of the request, and shows it to the kernel. mu is held.
@@ -189,7 +201,7 @@ func (q *queue) askCancels() {
 			q.dueCancel = true
 			return
 		}
-		e := q.u.GetSQE()
+		e := q.sqe()
 		if e == nil {
 			q.dueCancel = true
 			return

@@ -185,7 +185,13 @@ func TestBound(t *testing.T) {
 // boundRun has goroutines read, and compares the threads in which they run with those that enter the ring.
 func boundRun(t *testing.T, f *File) error {
 	var entered, called sync.Map
-	queueOf(t, f).u.SetEnterHook(func(submit, _ uint32, _ uring.EnterFlags) (int, syscall.Errno, bool) {
+	q := queueOf(t, f)
+	eventually(func() bool { // nobody asks a hook that was set later
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.submitters == 0
+	})
+	q.u.SetEnterHook(func(submit, _ uint32, _ uring.EnterFlags) (int, syscall.Errno, bool) {
 		if submit > 0 {
 			entered.Store(unix.Gettid(), true)
 		}
@@ -391,7 +397,7 @@ func TestQueueRests(t *testing.T) {
 	there := func() (reaper, submitter bool) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		return q.reaper.there, q.submitter.there
+		return q.reaper.there, q.submitters > 0
 	}
 	for range 5 {
 		k.set(func() { k.hold = always })

@@ -49,7 +49,7 @@ func (q *queue) reap() {
 			continue
 		}
 		submit := q.u.SQReady()
-		q.callSubmitter()
+		s := q.callSubmitter()
 		if q.submitter.running || q.alone() {
 			submit = 0 // it is in the kernel with these, or about to be
 		}
@@ -58,6 +58,7 @@ func (q *queue) reap() {
 		}
 		limit = q.unsureLimit(submit, limit)
 		q.mu.Unlock()
+		rouse(s)
 		q.waitForCompletion(submit, limit)
 		q.mu.Lock()
 		q.state = running
@@ -147,7 +148,7 @@ func (q *queue) arrived(cqe *uring.CQE) {
 	q.stats.bytes += uint64(req.n - before)
 	if again {
 		q.stats.restarts++
-		if e := q.u.GetSQE(); e != nil {
+		if e := q.sqe(); e != nil {
 			q.publish(req, e)
 			return
 		}
@@ -187,7 +188,7 @@ func (q *queue) salvage() {
 	q.mu.Lock()
 	// Else later: somebody may still be in the kernel, or its thread may take them.
 	due := uint32(int(q.inFlight.Load()) + q.cancels)
-	if !q.submitter.running && (!q.polling.sq || q.polling.threadGone(q.u, due)) {
+	if !q.submitter.running && q.submitters == 0 && (!q.polling.sq || q.polling.threadGone(q.u, due)) {
 		var ids []uint64
 		q.u.Withdraw(func(e *uring.SQE) { ids = append(ids, e.UserData) })
 		for _, id := range ids {

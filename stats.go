@@ -117,11 +117,11 @@ func (q *queue) count(s *Stats, now int64) (oldest int64) {
 	s.Reaps += q.stats.reaps
 	s.Cancels += q.stats.cancels
 	s.Unknown += q.stats.unknown
-	s.Enters += q.stats.enters.Load()
+	s.Enters += q.stats.enters.Load() + q.submitted.Enters.Load()
 	s.Busy += q.stats.busy.Load()
-	s.Submissions += q.stats.submissions.Load()
+	s.Submissions += q.stats.submissions.Load() + q.submitted.Submitted.Load()
 	for i := range s.Batches {
-		s.Batches[i] += q.stats.batches[i].Load()
+		s.Batches[i] += q.stats.batches[i].Load() + q.submitted.Batches[i].Load()
 	}
 	if q.polling.sq { // they are submitted without a call that could be counted
 		s.Submissions += q.stats.requests + q.stats.restarts + q.stats.cancels

@@ -6,7 +6,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/outside"
 	"github.com/ringfile/ringfile/internal/sysio"
+	"github.com/ringfile/ringfile/uring"
 )
 
 // submit queues a request and sees to it that it is submitted. It reports false if the queue does not take
@@ -44,24 +46,81 @@ func (q *queue) wakeAndUnlock() {
 		q.state = running
 		q.reaper.start()
 	}
-	q.callSubmitter()
+	s := q.callSubmitter()
+	q.mu.Unlock()
+	rouse(s)
+}
+
+// callSubmitter starts the submitter if something is queued that it is to submit. It returns whom to wake without mu,
+// which is held.
+func (q *queue) callSubmitter() *uring.Submitter {
+	switch {
+	case q.broken.Load() != nil:
+	case q.alone():
+		if q.own == nil {
+			s := uring.NewSubmitter(q.u, &q.submitted)
+			q.own = s
+			q.submitters++
+			outside.Go(func() { q.submitAlone(s) })
+		}
+		return q.own
+	case !q.submitter.running && q.state == waiting && q.polling.needsSubmitter(q.u):
+		q.submitter.start()
+	}
+	return nil
+}
+
+// rouse wakes the submitter that s is, unless it is nil.
+func rouse(s *uring.Submitter) {
+	if s != nil {
+		s.Wake()
+	}
+}
+
+// submitAlone is the submitter where that alone submits. It ends when it is the queue's no longer.
+func (q *queue) submitAlone(s *uring.Submitter) {
+	labelGoroutine("submitter")
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread() // when nothing is in flight
+	pause := time.Duration(0)
+	for {
+		err := s.Run()
+		switch err {
+		case nil: // something waits for an entry, or it has been dismissed
+			pause = 0
+		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
+			q.stats.busy.Add(1)
+			pause = min(max(2*pause, 10*time.Microsecond), time.Millisecond)
+			time.Sleep(pause)
+		default:
+			q.breakDown(err)
+		}
+		q.mu.Lock()
+		if q.own != s {
+			break
+		}
+		q.refill()
+		q.mu.Unlock()
+	}
+	if q.submitters--; q.submitters == 0 && q.ended {
+		q.closeRing()
+	}
 	q.mu.Unlock()
 }
 
-// callSubmitter wakes the submitter if something is queued that it is to submit. mu is held.
-func (q *queue) callSubmitter() {
-	if !q.submitter.running && q.broken.Load() == nil && (q.alone() || q.state == waiting) && q.polling.needsSubmitter(q.u) {
-		q.submitter.start()
+// dismissSubmitter has the submitter that submits alone end. It returns whom to wake without mu, which is held.
+func (q *queue) dismissSubmitter() *uring.Submitter {
+	s := q.own
+	if s != nil {
+		q.own = nil
+		s.Interrupt()
 	}
+	return s
 }
 
-// submitQueued is the submitter. It submits while something is queued; with polling, while the reaper is in the kernel.
+// submitQueued is the submitter where others submit, too: it does so while the reaper is in the kernel.
 func (q *queue) submitQueued() {
 	labelGoroutine("submitter")
-	if q.alone() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread() // when nothing is in flight
-	}
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.submitter.wake = wake
@@ -69,7 +128,7 @@ func (q *queue) submitQueued() {
 	for {
 		q.refill()
 		n := q.u.SQReady()
-		if n > 0 && (q.alone() || q.state == waiting) && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
+		if n > 0 && q.state == waiting && q.broken.Load() == nil && q.polling.needsSubmitter(q.u) {
 			q.mu.Unlock()
 			if time.Sleep(pause); q.enter(n, 0, 0) {
 				pause = 0
@@ -141,27 +200,40 @@ func (q *queue) settleDown() {
 // rest ends both goroutines if nothing has happened for a while.
 func (q *queue) rest() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	var s *uring.Submitter
 	// Whoever settles down next sets the clock again.
 	if !q.active && q.state == idle && !q.submitter.running {
 		q.reaper.end()
 		q.submitter.end()
+		s = q.dismissSubmitter()
 	}
+	q.mu.Unlock()
+	rouse(s)
 }
 
-// endLocked closes the ring, in which nothing is in flight and nobody enters. mu is held.
+// endLocked closes the ring, in which nothing is in flight. mu is held.
 func (q *queue) endLocked() {
 	if q.ended {
 		return
 	}
 	q.ended = true
+	q.idle.Stop()
+	q.reaper.end()
+	q.submitter.end()
+	if s := q.dismissSubmitter(); s != nil {
+		go s.Wake()
+	}
+	if q.submitters == 0 {
+		q.closeRing()
+	}
+}
+
+// closeRing closes the ring, which nobody uses any more.
+func (q *queue) closeRing() {
 	go func() {
 		q.u.Close()
 		close(q.finished)
 	}()
-	q.idle.Stop()
-	q.reaper.end()
-	q.submitter.end()
 }
 
 // breakDown takes a ring out of service whose io_uring_enter failed for good, as when its descriptor was
@@ -174,10 +246,12 @@ func (q *queue) breakDown(err error) {
 	}
 	q.failed.Add(1)
 	q.mu.Lock()
+	s := q.dismissSubmitter()
 	gone := q.dismiss(func(*request) bool { return true }, notCancelled)
 	for r := gone.head; r != nil; r = r.next {
 		r.errno = syscall.EAGAIN
 	}
 	q.mu.Unlock()
+	rouse(s)
 	gone.complete()
 }

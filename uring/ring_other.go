@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -25,3 +26,7 @@ func sysEnterArg(int, uint32, uint32, EnterFlags, *WaitArg) (int, syscall.Errno)
 func sysRegister[T any](int, RegisterOp, *T, uint32) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 func closeFD(int) error { return nil }
+
+func (s *Submitter) run() syscall.Errno { return syscall.ENOSYS }
+
+func futexWake(*atomic.Uint32) {}
