@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -44,6 +45,7 @@ the machine does meanwhile, and warns where that was much.
   --cells REGEXP    only cells whose name matches; names are as in
                     op=randread/mode=direct/size=4k/goroutines=32
   --goroutines LIST other numbers of goroutines, as in 1,16,64
+  --against PATH    measure another build of this command, too: what ringfile does there
 
 An interrupt (or SIGTERM or SIGHUP) ends the run; what was measured until then
 is reported.
@@ -59,6 +61,7 @@ type benchFlags struct {
 	pieceTime           time.Duration
 	cells               *regexp.Regexp
 	goroutines          []int
+	against             string
 	line                string // as it was typed
 	repsGiven, timGiven bool
 }
@@ -74,6 +77,7 @@ func parseBench(args []string) (f benchFlags, err error) {
 	set.BoolVar(&f.fio, "fio", false, "")
 	set.StringVar(&f.dir, "dir", ".", "")
 	set.StringVar(&f.out, "out", "", "")
+	set.StringVar(&f.against, "against", "", "")
 	set.IntVar(&f.reps, "reps", 0, "")
 	set.DurationVar(&f.pieceTime, "piece-time", 0, "")
 	set.Func("size", "", func(s string) (err error) { f.size, err = parseSize(s); return err })
@@ -286,6 +290,15 @@ func (b *bencher) plan(ctx context.Context) error {
 	} else if f.quick {
 		b.cells = bench.Quick()
 	}
+	if f.against != "" {
+		path, err := exec.LookPath(f.against)
+		if err != nil {
+			return fmt.Errorf("--against: %w", err)
+		}
+		if f.against, err = filepath.Abs(path); err != nil {
+			return err
+		}
+	}
 	if f.goroutines != nil {
 		b.cells = bench.WithGoroutines(b.cells, f.goroutines)
 	}
@@ -328,7 +341,11 @@ func (b *bencher) cost(name string, c bench.Cell) time.Duration {
 	if name == "tmpfs" && c.Mode != bench.Cached {
 		return 0 // will be skipped
 	}
-	return time.Duration(2*b.flags.reps)*(b.flags.piece(false)+40*time.Millisecond) + 250*time.Millisecond
+	sides := 2
+	if b.flags.against != "" {
+		sides++
+	}
+	return time.Duration(sides*b.flags.reps)*(b.flags.piece(false)+40*time.Millisecond) + 250*time.Millisecond
 }
 
 func (b *bencher) fioCost() time.Duration {
@@ -373,6 +390,9 @@ func (b *bencher) measure(ctx context.Context, p place) error {
 	b.screen.print(volumeText(p.Volume))
 	start := bench.StartChildren(files, b.argv)
 	runner := bench.Runner{Reps: b.flags.reps, Time: b.flags.piece(false), Start: start}
+	if b.flags.against != "" {
+		runner.StartOther = bench.StartChildren(files, []string{b.flags.against, "bench", "--piece"})
+	}
 	table := table{screen: b.screen}
 	for _, c := range b.cells {
 		b.screen.bar(b.share(), fmt.Sprintf("%d of %d%s  %s", b.done+1, b.total, b.left(), c))

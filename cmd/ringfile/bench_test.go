@@ -132,6 +132,26 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestBenchAgainst measures another build, which is this one, and one that there is not.
+func TestBenchAgainst(t *testing.T) {
+	t.Setenv(childVariable, "")
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"bench", "--dir", t.TempDir(), "--size", "8M", "--reps", "2", "--piece-time", "5ms",
+		"--cells", "op=randread/mode=cached/.*goroutines=(1|32)$"}
+	got := runHere(t, "", append(args, "--against", exe)...)
+	if got.status != 0 || got.stderr != "" || strings.Count(got.stdout, " of its rate\n") != 2 ||
+		!strings.Contains(got.stdout, "geometric mean of 2 cells") {
+		t.Errorf("status %d, stderr %q, stdout:\n%s", got.status, got.stderr, got.stdout)
+	}
+	got = runHere(t, "", append(args, "--against", filepath.Join(t.TempDir(), "missing"))...)
+	if got.status != 1 || !strings.Contains(got.stderr, "--against") {
+		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+}
+
 func TestBenchSummaryOfOne(t *testing.T) {
 	got := summary(&bench.Report{Results: []bench.Result{{Verdict: bench.Faster, Ratio: 2}}})
 	if !strings.HasPrefix(got, "slower than os.File: 0 of 1 cell\n") {

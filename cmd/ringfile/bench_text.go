@@ -110,6 +110,12 @@ func (t *table) add(r *bench.Result) {
 	}
 	t.row(count, &r.OS, r.Cell.Block, "")
 	t.row("", &r.Ring, r.Cell.Block, ratio)
+	if r.Other != nil {
+		t.row("", r.Other, r.Cell.Block, "")
+	}
+	if r.ToOther > 0 {
+		t.screen.print(fmt.Sprintf("%10s  %-12s %.2f of its rate\n", "", "to that", r.ToOther))
+	}
 	t.doubts(r.Doubts...)
 	t.doubts(r.Disturbance)
 }
@@ -154,10 +160,16 @@ func summary(r *bench.Report) string {
 	list("equal, or within what varies", equal, false)
 	list("faster than os.File", faster, true)
 	for _, res := range failed {
-		for _, s := range []*bench.Side{&res.OS, &res.Ring} {
+		for _, s := range res.Sides() {
 			if s.Error != "" {
 				fmt.Fprintf(&b, "failed: %s %s: %s: %s\n", res.Volume, res.Name, s.Name, s.Error)
 			}
+		}
+	}
+	if mean, n, below := r.AgainstOther(); n > 0 {
+		fmt.Fprintf(&b, "ratio to the other build: %.2f, geometric mean of %s\n", mean, bench.Plural(n, "cell"))
+		for _, line := range below {
+			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
 	if skipped > 0 {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -127,7 +129,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	for i := range r.Results {
 		res := &r.Results[i]
 		c := res.Cell
-		for _, s := range []*Side{&res.OS, &res.Ring} {
+		for _, s := range res.Sides() {
 			note := res.Skipped
 			if note == "" {
 				note = res.Disturbance
@@ -150,6 +152,39 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// AgainstOther returns the geometric mean of the ratios of ringfile's rates to those of the other build, of how many cells
+// that is, and the means of the rows that are below 0.95, the smallest first.
+func (r *Report) AgainstOther() (mean float64, n int, below []string) {
+	type sum struct {
+		logs float64
+		n    int
+	}
+	var all sum
+	rows := map[string]*sum{}
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.ToOther <= 0 {
+			continue
+		}
+		name := res.Volume + ": " + res.Cell.Title() + ", " + res.Cell.Mode.Title()
+		if rows[name] == nil {
+			rows[name] = new(sum)
+		}
+		for _, s := range []*sum{&all, rows[name]} {
+			s.logs += math.Log(res.ToOther)
+			s.n++
+		}
+	}
+	value := func(s *sum) float64 { return math.Exp(s.logs / float64(max(s.n, 1))) }
+	for name, s := range rows {
+		if v := value(s); v < 0.95 {
+			below = append(below, fmt.Sprintf("%.2f  %s", v, name))
+		}
+	}
+	slices.Sort(below)
+	return value(&all), all.n, below
 }
 
 // Duration returns d with three digits.

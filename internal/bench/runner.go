@@ -21,6 +21,8 @@ type Runner struct {
 	Time time.Duration // of a piece
 	// Start makes a cell ready for one of the two.
 	Start func(ctx context.Context, c Cell, useRing bool) (Piecer, error)
+	// StartOther, if not nil, makes a cell ready for ringfile as another build has it.
+	StartOther func(ctx context.Context, c Cell, useRing bool) (Piecer, error)
 }
 
 // Side is what one contestant did in a cell.
@@ -40,8 +42,10 @@ type Result struct {
 	Skipped string    `json:"skipped,omitempty"` // why there are no numbers
 	OS      Side      `json:"os"`
 	Ring    Side      `json:"ringfile"`
-	Ratios  []float64 `json:"ratios,omitempty"` // of the rates, ringfile to os.File, for each repetition
-	Ratio   float64   `json:"ratio,omitempty"`  // their median
+	Ratios  []float64 `json:"ratios,omitempty"`         // of the rates, ringfile to os.File, for each repetition
+	Ratio   float64   `json:"ratio,omitempty"`          // their median
+	Other   *Side     `json:"other,omitempty"`          // ringfile of another build, if it was asked for
+	ToOther float64   `json:"ratio_to_other,omitempty"` // median of the ratios of ringfile's rates to its
 	Verdict Verdict   `json:"verdict,omitempty"`
 	Doubts  []string  `json:"doubts,omitempty"` // where the counters do not show what the cell claims
 
@@ -72,11 +76,20 @@ func verdict(ratios []float64) Verdict {
 	return Equal
 }
 
-// Names of the two sides.
+// Names of the sides.
 const (
-	NameOS   = "os.File"
-	NameRing = "ringfile"
+	NameOS    = "os.File"
+	NameRing  = "ringfile"
+	NameOther = "other build"
 )
+
+// Sides returns those that were measured.
+func (res *Result) Sides() []*Side {
+	if res.Other != nil {
+		return []*Side{&res.OS, &res.Ring, res.Other}
+	}
+	return []*Side{&res.OS, &res.Ring}
+}
 
 // Cell measures one cell on the files of b. A side that fails is noted in the result; the error is for what ends the
 // whole run.
@@ -85,10 +98,17 @@ func (r *Runner) Cell(ctx context.Context, b *Bench, c Cell) (Result, error) {
 	if res.Skipped = b.Skip(c); res.Skipped != "" {
 		return res, nil
 	}
-	sides := [2]*Side{&res.OS, &res.Ring}
-	var piecers [2]Piecer
+	if r.StartOther != nil {
+		res.Other = &Side{Name: NameOther}
+	}
+	sides := res.Sides()
+	piecers := make([]Piecer, len(sides))
 	for i := range sides {
-		p, err := r.Start(ctx, c, i == 1)
+		start := r.Start
+		if i == 2 {
+			start = r.StartOther
+		}
+		p, err := start(ctx, c, i > 0)
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
@@ -109,7 +129,7 @@ func (r *Runner) Cell(ctx context.Context, b *Bench, c Cell) (Result, error) {
 	}
 	for rep := -1; rep < r.Reps; rep++ {
 		for turn := range sides {
-			i := turn ^ rep&1 // the two take turns in going first
+			i := (turn + rep + 2) % len(sides) // they take turns in going first
 			if piecers[i] == nil || sides[i].Error != "" {
 				continue
 			}
@@ -141,22 +161,37 @@ func (r *Runner) warmUp() time.Duration { return min(r.Time/4, 25*time.Milliseco
 // judge derives everything from the samples. In memory, nothing goes through a ring or is tried in
 // the page cache first.
 func (res *Result) judge(on storage) {
-	res.OS.summarize()
-	res.Ring.summarize()
-	for i := range min(len(res.OS.Samples), len(res.Ring.Samples)) {
-		if rate := res.OS.Samples[i].OpsPerSecond(); rate > 0 {
-			res.Ratios = append(res.Ratios, res.Ring.Samples[i].OpsPerSecond()/rate)
-		}
+	for _, s := range res.Sides() {
+		s.summarize()
 	}
-	if len(res.Ratios) > 0 && res.OS.Error == "" && res.Ring.Error == "" {
+	res.Ratios = ratios(&res.Ring, &res.OS)
+	if len(res.Ratios) > 0 {
 		res.Ratio, res.Verdict = median(res.Ratios), verdict(res.Ratios)
 	}
+	if res.Other != nil {
+		res.ToOther = median(ratios(&res.Ring, res.Other))
+	}
 	res.Doubts = res.doubts(on)
-	res.Disturbance = disturbance(Processors(), &res.OS, &res.Ring)
+	res.Disturbance = disturbance(Processors(), res.Sides()...)
+}
+
+// ratios returns those of the rates of two sides, for each repetition; none if one of them failed.
+func ratios(of, to *Side) (list []float64) {
+	if of.Error != "" || to.Error != "" {
+		return nil
+	}
+	for i := range min(len(of.Samples), len(to.Samples)) {
+		if rate := to.Samples[i].OpsPerSecond(); rate > 0 {
+			list = append(list, of.Samples[i].OpsPerSecond()/rate)
+		}
+	}
+	return list
 }
 
 // Failed tells whether a side could not do the cell.
-func (res *Result) Failed() bool { return res.OS.Error != "" || res.Ring.Error != "" }
+func (res *Result) Failed() bool {
+	return slices.ContainsFunc(res.Sides(), func(s *Side) bool { return s.Error != "" })
+}
 
 // median returns the middle of v, the mean of the two middle ones if there is none.
 func median[T cmp.Ordered](v []T) T {
@@ -231,7 +266,7 @@ func (s *Side) Share() (cached, ring, blocking float64) {
 // doubts compares what the counters and the page cache say with what the cell claims.
 func (res *Result) doubts(on storage) (d []string) {
 	c := res.Cell
-	for _, s := range []*Side{&res.OS, &res.Ring} {
+	for _, s := range res.Sides() {
 		if len(s.Samples) == 0 {
 			continue
 		}
