@@ -41,6 +41,7 @@ func (r *Report) Images() (images []Image) {
 		if len(of) > 0 {
 			m := ratioMap(v.Name, where, of)
 			images = append(images, Image{m.File + ".svg", m.Title, m.SVG(), true})
+			images = append(images, overview(v.Name, where, of)...)
 			images = append(images, details(v.Name, where, of)...)
 		}
 		var fio []*FioResult
@@ -117,12 +118,15 @@ func (r *Result) row() rowKey { return rowKey{r.Cell.Op, r.Cell.Block, r.Cell.Co
 func (k rowKey) title() string { return Cell{Op: k.op, Block: k.block, Compute: k.compute}.Title() }
 
 // aspects are the numbers that have a chart.
-var aspects = []struct {
+// aspect is a number of a side that is drawn.
+type aspect struct {
 	name, title, unit string
 	log               bool
 	value             func(s *Side) float64
 	format            func(float64) string
-}{
+}
+
+var aspects = []aspect{
 	{"throughput", "Operations per second", "operations/s", false,
 		func(s *Side) float64 { return s.Median.OpsPerSecond() }, Count},
 	{"p99", "99th percentile of latency", "p99 latency", true,
@@ -144,6 +148,39 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%.3gµs", s*1e6)
 }
 
+// overview is one image of what the package is for: what becomes of latency and threads as there are more goroutines that
+// read at random with O_DIRECT. Nil if that was not measured.
+func overview(volume, where string, results []*Result) (images []Image) {
+	f := &Figure{File: volume + "-overview", Title: "Random 4 KiB reads, O_DIRECT", Subtitle: where + "; medians",
+		Legend: []Key{{NameOS, colors[NameOS]}, {NameRing, colors[NameRing]}}}
+	of := slices.DeleteFunc(slices.Clone(results), func(r *Result) bool {
+		return r.row() != (rowKey{RandRead, 4 << 10, 0}) || r.Cell.Mode != Direct || r.Skipped != ""
+	})
+	if len(of) < 3 {
+		return nil
+	}
+	for _, a := range aspects {
+		if a.name != "threads" && a.name != "p99" {
+			continue
+		}
+		f.Panels = append(f.Panels, panel(a.title, a, of))
+	}
+	return []Image{{f.File + ".svg", f.Title, f.SVG(), false}}
+}
+
+// panel draws an aspect of results, which differ in the number of goroutines only, for both sides.
+func panel(title string, a aspect, results []*Result) Panel {
+	p := Panel{Title: title, XLabel: "goroutines", YLabel: a.unit, Log: a.log, Format: a.format,
+		Lines: []Line{{Color: colors[NameOS]}, {Color: colors[NameRing]}}}
+	for _, r := range results {
+		p.X = append(p.X, shortNumber(r.Cell.Goroutines))
+		for i, s := range []*Side{&r.OS, &r.Ring} {
+			p.Lines[i].Y = append(p.Lines[i].Y, number(s, a.value))
+		}
+	}
+	return p
+}
+
 // details are the charts with both lines: one image for each mode and number.
 func details(volume, where string, results []*Result) (images []Image) {
 	for _, mode := range []Mode{Direct, Cached, Cold} {
@@ -155,19 +192,11 @@ func details(volume, where string, results []*Result) (images []Image) {
 				Legend:   []Key{{NameOS, colors[NameOS]}, {NameRing, colors[NameRing]}},
 			}
 			for _, k := range unique(results, (*Result).row) {
-				p := Panel{Title: k.title(), XLabel: "goroutines", YLabel: a.unit, Log: a.log, Format: a.format,
-					Lines: []Line{{Color: colors[NameOS]}, {Color: colors[NameRing]}}}
-				for _, r := range results {
-					if r.row() != k || r.Cell.Mode != mode || r.Skipped != "" {
-						continue
-					}
-					p.X = append(p.X, shortNumber(r.Cell.Goroutines))
-					for i, s := range []*Side{&r.OS, &r.Ring} {
-						p.Lines[i].Y = append(p.Lines[i].Y, number(s, a.value))
-					}
-				}
-				if len(p.X) > 0 {
-					f.Panels = append(f.Panels, p)
+				of := slices.DeleteFunc(slices.Clone(results), func(r *Result) bool {
+					return r.row() != k || r.Cell.Mode != mode || r.Skipped != ""
+				})
+				if len(of) > 0 {
+					f.Panels = append(f.Panels, panel(k.title(), a, of))
 				}
 			}
 			if len(f.Panels) > 0 {
