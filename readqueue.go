@@ -42,10 +42,28 @@ func NewReadQueue(ctx context.Context) *ReadQueue {
 // ReadAt adds f.ReadAt(p, off). If it is finished already, i is negative, and r is its result. Otherwise p is
 // the queue's until Next returns i; i is then used again.
 func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
-	b := &q.batch
-	if n, err, ok := q.now(f, p, off); ok {
+	if q.batch.leaves || !f.valid() || !f.t.Seekable || off < 0 || len(p) == 0 || f.t.readBy.armed.Load() {
+		return q.add(f, p, off)
+	}
+	t := &f.t
+	if t.dev.facts.memory.Get() == route.Yes {
+		n, err := f.ReadAt(p, off)
 		return -1, Result{N: n, Err: err}
 	}
+	if t.begin("read") != nil {
+		return q.add(f, p, off)
+	}
+	hit := t.readCached(p, off)
+	t.end()
+	if !hit {
+		return q.add(f, p, off)
+	}
+	return -1, Result{N: len(p)}
+}
+
+// add is ReadAt for what may have to wait.
+func (q *ReadQueue) add(f *File, p []byte, off int64) (i int, r Result) {
+	b := &q.batch
 	op := operation{code: opRead, buf: p, off: off}
 	if n := len(q.free); n > 0 {
 		i = q.free[n-1]
@@ -60,24 +78,6 @@ func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
 		return -1, Result{N: n, Err: err}
 	}
 	return i, Result{}
-}
-
-// now reads what is expected to be served at once, if the caller may wait for that.
-func (q *ReadQueue) now(f *File, p []byte, off int64) (n int, err error, ok bool) {
-	if q.batch.leaves || !f.valid() || !f.t.Seekable || off < 0 || len(p) == 0 || f.t.readBy.armed.Load() {
-		return 0, nil, false
-	}
-	t := &f.t
-	if t.dev.facts.memory.Get() == route.Yes {
-		n, err = f.ReadAt(p, off)
-		return n, err, true
-	}
-	if t.begin("read") != nil {
-		return 0, nil, false
-	}
-	ok = t.readCached(p, off)
-	t.end()
-	return len(p), nil, ok
 }
 
 // Start has the reads that were added begin. Wait does so, too.

@@ -9,10 +9,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/fsys"
+	"github.com/ringfile/ringfile/internal/enginetest"
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
@@ -170,4 +173,74 @@ func wholeFile(t *testing.T, rng *rand.Rand, e *ringfile.Engine, name string, fl
 			t.Errorf("wrong byte at %d", at+int64(bad))
 		}
 	}
+}
+
+// TestStormSignalsFIFO has signals interrupt the opening of a FIFO, which waits for the other end, and copies from it
+// and to it.
+func TestStormSignalsFIFO(t *testing.T) {
+	defer pester(t)()
+	enginetest.Backends(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		const size = 1 << 20
+		src, err := e.Open(testutil.PatternFile(t, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		dir := t.TempDir()
+		fifo := filepath.Join(dir, "fifo")
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, open := range []func(name string, flag int) (*ringfile.File, error){
+			func(name string, flag int) (*ringfile.File, error) { return e.OpenFile(name, flag, 0) },
+			func(name string, flag int) (*ringfile.File, error) {
+				return fsys.On(e).OpenFile(t.Context(), name, flag, 0)
+			},
+		} {
+			for _, readerFirst := range []bool{true, false} {
+				wait := func(me bool) { // so that who is first does wait for the other
+					if !me {
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+				var group sync.WaitGroup
+				group.Go(func() {
+					wait(!readerFirst)
+					w, err := open(fifo, os.O_WRONLY)
+					if err != nil {
+						t.Errorf("open to write: %v", err)
+						return
+					}
+					defer w.Close()
+					src.Seek(0, io.SeekStart)
+					if n, err := io.Copy(w, src); n != size || err != nil {
+						t.Errorf("copy to the FIFO: %d, %v", n, err)
+					}
+				})
+				group.Go(func() {
+					wait(readerFirst)
+					r, err := open(fifo, os.O_RDONLY)
+					if err != nil {
+						t.Errorf("open to read: %v", err)
+						return
+					}
+					defer r.Close()
+					dst, err := e.Create(filepath.Join(dir, "copy"))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer dst.Close()
+					n, err := io.Copy(dst, r)
+					if got, err1 := os.ReadFile(dst.Name()); n != size || err != nil || err1 != nil || testutil.CheckPattern(got, 0) >= 0 {
+						t.Errorf("copy from the FIFO: %d, %v, %v", n, err, err1)
+					}
+				})
+				group.Wait()
+				if t.Failed() {
+					return
+				}
+			}
+		}
+	})
 }

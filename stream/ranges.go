@@ -3,14 +3,9 @@ package stream
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"io/fs"
 	"iter"
-	"math"
-	"math/bits"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/ringfile/ringfile"
@@ -67,11 +62,6 @@ const (
 	defaultRequests = 256
 	defaultBytes    = 8 << 20
 
-	// mergedSize is how large a request becomes from ranges that are neighbours, and mergedHole how many bytes may
-	// lie between two of these.
-	mergedSize = 256 << 10
-	mergedHole = 4 << 10
-
 	// gathered is how many bytes of small ranges that follow one another are read together wherever they come from, once
 	// runLimit of them have done so.
 	gathered = 64 << 10
@@ -122,6 +112,7 @@ func Ranges(ctx context.Context, ranges iter.Seq[Range], c RangesConfig) iter.Se
 // lookahead is a loop over Ranges.
 type lookahead struct {
 	ctx    context.Context
+	ends   bool // ctx may end
 	config RangesConfig
 	yield  func(*Block, error) bool
 	queue  *ringfile.ReadQueue
@@ -154,23 +145,6 @@ type lookahead struct {
 	known map[*ringfile.File]int64
 }
 
-// transfer is one read, of one block or several neighbours.
-type transfer struct {
-	file       *ringfile.File
-	start, end int64  // what is read
-	buf        []byte // nil if it was kept
-	align      int64
-	index      int // in the queue, while it is in flight
-	flying     bool
-	done       bool
-	hit        bool // done at once
-	n          int
-	err        error
-	blocks     []Block
-	next       int // the first one that has not been returned
-	room       [1]Block
-}
-
 func newLookahead(ctx context.Context, c RangesConfig, yield func(*Block, error) bool) *lookahead {
 	if c.MaxRequests <= 0 {
 		c.MaxRequests = defaultRequests
@@ -178,15 +152,28 @@ func newLookahead(ctx context.Context, c RangesConfig, yield func(*Block, error)
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = defaultBytes
 	}
-	return &lookahead{ctx: ctx, config: c, yield: yield, queue: ringfile.NewReadQueue(ctx), distance: 1, few: 1, align: 1}
+	return &lookahead{ctx: ctx, ends: ctx.Done() != nil, config: c, yield: yield, queue: ringfile.NewReadQueue(ctx), distance: 1, few: 1, align: 1}
 }
 
 // add takes the next range. It reports false if the loop has ended.
 func (l *lookahead) add(r Range) bool {
-	l.follow(r)
+	l.follow(r.File, r.Off, r.Len)
 	if t := l.returned; t != nil && l.blocks == 0 && l.distance == 1 && l.few == 1 && !l.quick && r.File == l.file && l.align == 1 &&
-		r.Off >= 0 && r.Len > 0 && r.Len <= len(t.buf) && r.Off <= math.MaxInt64-int64(r.Len) && !race.Enabled {
-		return l.addHit(t, r)
+		0 < r.Len && r.Len <= len(t.buf) && !race.Enabled {
+		// The page cache is expected to have it, as it had the one before, whose transfer is used again.
+		i, result := l.queue.ReadAt(r.File, t.buf[:r.Len], r.Off)
+		if i >= 0 {
+			return l.addMissed(t, r, i)
+		}
+		b := &t.blocks[0]
+		b.Range, b.Index, b.Data, b.from = r, l.index, t.buf[:result.N:r.Len], t
+		l.index++
+		if l.over() {
+			b.Data = nil
+			l.yield(b, l.ended(t))
+			return false
+		}
+		return l.yield(b, result.Err)
 	}
 	l.recycle()
 	if l.open != nil && !l.merge(r) {
@@ -211,32 +198,20 @@ func (l *lookahead) add(r Range) bool {
 	return l.pump()
 }
 
-// follow looks whether r begins where the one before it ends, as those before. Then some of these may be under way in any
-// case: even from the page cache one large read is cheaper than several small ones.
-func (l *lookahead) follow(r Range) {
-	if r.Off != l.behind || r.File != l.file {
+// follow looks whether a range begins where the one before it ends, as those before. Then some of these may be under way in
+// any case: even from the page cache one large read is cheaper than several small ones.
+func (l *lookahead) follow(f *ringfile.File, off int64, n int) {
+	if off != l.behind || f != l.file {
 		l.run, l.few = 0, 1
 	} else if l.run++; l.run >= runLimit {
-		l.few = min(max(gathered/max(r.Len, 1), 1), gathered>>10)
+		l.few = min(max(gathered/max(n, 1), 1), gathered>>10)
 	}
-	l.behind = r.Off + int64(r.Len)
+	l.behind = off + int64(n)
 }
 
-// addHit is add for a range that the page cache is expected to have, as the one before it, of which t was: the shortest
-// way that there is.
-func (l *lookahead) addHit(t *transfer, r Range) bool {
-	i, result := l.queue.ReadAt(r.File, t.buf[:r.Len], r.Off)
-	if i < 0 {
-		b := &t.blocks[0]
-		b.Range, b.Index, b.Data, b.from = r, l.index, t.buf[:result.N:r.Len], t
-		l.index++
-		if err := l.over(t); err != nil {
-			b.Data = nil
-			l.yield(b, err)
-			return false
-		}
-		return l.yield(b, result.Err)
-	}
+// addMissed goes on with a range that the page cache was expected to have: it is in flight, at i in the queue, in the buffer
+// of t.
+func (l *lookahead) addMissed(t *transfer, r Range, i int) bool {
 	l.returned = nil
 	l.init(t, r, l.index)
 	l.enter(t)
@@ -272,29 +247,6 @@ func (l *lookahead) finish() {
 	}
 }
 
-// full reports whether t grows no more: it is large, or there would be too little in flight beside it.
-func (l *lookahead) full(t *transfer) bool {
-	return t.end-t.start >= mergedSize || len(t.blocks) >= max(l.distance/4, l.few)
-}
-
-// merge adds r to the open transfer if it is its neighbour.
-func (l *lookahead) merge(r Range) bool {
-	t := l.open
-	last := &t.blocks[len(t.blocks)-1]
-	end := last.Off + int64(last.Len)
-	if r.File != t.file || r.Len <= 0 || last.Len <= 0 || r.Off < end || r.Off > end+mergedHole ||
-		t.start < 0 || r.Off > math.MaxInt64/2 || r.Off+int64(r.Len)-t.start > mergedSize || r.Len > l.config.MaxBytes-l.bytes {
-		return false
-	}
-	l.merging = true
-	t.blocks = append(t.blocks, Block{Range: r, Index: l.index, from: t})
-	l.bytes -= int(t.end - t.start)
-	t.end = alignUp(r.Off+int64(r.Len), t.align)
-	l.bytes += int(t.end - t.start)
-	l.blocks++
-	return true
-}
-
 // begin makes r the open transfer.
 func (l *lookahead) begin(r Range) {
 	l.open = l.transfer(r, l.index)
@@ -309,58 +261,6 @@ func (l *lookahead) enter(t *transfer) {
 	if !l.config.Unordered {
 		l.waiting = append(l.waiting, t)
 	}
-}
-
-// transfer returns a new transfer of r.
-func (l *lookahead) transfer(r Range, index int) *transfer {
-	var t *transfer
-	if n := len(l.spare); n > 0 {
-		t = l.spare[n-1]
-		l.spare = l.spare[:n-1]
-		l.idle -= len(t.buf)
-	} else {
-		t = new(transfer)
-		t.blocks = t.room[:]
-	}
-	if r.File != l.file {
-		l.file, l.align = r.File, l.alignOf(r.File)
-	}
-	l.init(t, r, index)
-	return t
-}
-
-// init makes t one of r, which is of the last file.
-func (l *lookahead) init(t *transfer, r Range, index int) {
-	t.file, t.start, t.end, t.align = r.File, r.Off, r.Off, 1
-	if r.Len > 0 && r.Off >= 0 && r.Off <= math.MaxInt64-int64(r.Len)-l.align {
-		t.align = l.align
-		t.start = alignDown(r.Off, t.align)
-		t.end = alignUp(r.Off+int64(r.Len), t.align)
-	} else if r.Len > 0 {
-		t.end = t.start + int64(r.Len) // the kernel says what is wrong with it; it may be beyond all numbers
-	}
-	t.blocks = append(t.blocks[:0], Block{Range: r, Index: index, from: t})
-	t.next, t.n, t.err = 0, 0, nil
-	t.flying, t.done, t.hit = false, false, false
-}
-
-// alignOf returns what the offsets and lengths of transfers of f must be multiples of.
-func (l *lookahead) alignOf(f *ringfile.File) int64 {
-	if !f.Direct() {
-		return 1
-	}
-	align, ok := l.known[f]
-	if !ok {
-		align = int64(pageSize)
-		if d, err := describe(l.ctx, f); err == nil { // else the read says what is wrong
-			align = max(align, d.align)
-		}
-		if l.known == nil || len(l.known) > 1000 {
-			l.known = make(map[*ringfile.File]int64)
-		}
-		l.known[f] = align
-	}
-	return align
 }
 
 // launch adds the open transfer, if there is one, to what is read.
@@ -507,7 +407,10 @@ func (l *lookahead) front() (*transfer, error) {
 				l.collect()
 			}
 			if t.done {
-				return t, l.over(t)
+				if l.over() {
+					return t, l.ended(t)
+				}
+				return t, nil
 			}
 			if err := l.await(t, t.index); err != nil {
 				return t, err
@@ -532,11 +435,11 @@ func (l *lookahead) front() (*transfer, error) {
 	}
 }
 
-// over returns the error of the loop if its context has ended.
-func (l *lookahead) over(t *transfer) error {
-	if l.ctx.Done() == nil || l.ctx.Err() == nil {
-		return nil
-	}
+// over reports whether the context has ended.
+func (l *lookahead) over() bool { return l.ends && l.ctx.Err() != nil }
+
+// ended is the error of a loop whose context has ended.
+func (l *lookahead) ended(t *transfer) error {
 	return &fs.PathError{Op: "read", Path: nameOf(t.file), Err: context.Cause(l.ctx)}
 }
 
@@ -557,16 +460,15 @@ func (l *lookahead) await(t *transfer, index int) error {
 	if l.distance == 1 {
 		start = time.Now()
 	}
-	err := l.queue.Wait(index)
-	if err != nil {
+	if l.queue.Wait(index) != nil {
 		if t == nil {
 			t = l.anyFlying()
 		}
-		return &fs.PathError{Op: "read", Path: nameOf(t.file), Err: err}
+		return l.ended(t)
 	}
 	// Without RWF_NOWAIT, or with a context that may end, only the time tells what the page cache has.
 	if l.distance == 1 && isQuick(time.Since(start), l.bytes) {
-		l.quick = l.ctx.Done() == nil
+		l.quick = !l.ends
 	} else {
 		l.stalled = true
 	}
@@ -602,40 +504,14 @@ const steep = 32
 // readyDecay is after how many reads that were done in time the distance is made one less.
 const readyDecay = 16
 
-// part returns what t has read of b, and the error that ReadAt would have had.
-func (t *transfer) part(b *Block) ([]byte, error) {
-	if b.Len <= 0 {
-		b.from = nil
-		return nil, t.err
-	}
-	from := int(b.Off - t.start)
-	n := min(max(t.n-from, 0), b.Len)
-	data := t.buf[from : from+n : from+b.Len]
-	if n == b.Len {
-		return data, nil
-	}
-	return data, t.err
-}
-
-// again reports whether b must be read by itself to know its error: that of t may be of another one, or of a file that
-// grows.
-func (t *transfer) again(b *Block, err error) bool {
-	return err != io.EOF && (len(t.blocks) > 1 || t.grown())
-}
-
-// grown reports whether t failed as the file grew while its end was read: O_DIRECT cannot go on in the middle of a block.
-func (t *transfer) grown() bool {
-	return t.align > 1 && t.n > 0 && int64(t.n)%t.align != 0 && errors.Is(t.err, syscall.EINVAL)
-}
-
 // retry reads t, which has one block, and returns that to the loop.
 func (l *lookahead) retry(t *transfer) bool {
 	t.buf = fit(t.buf, int(t.end-t.start), t.align)
 	b := &t.blocks[0]
 	for tries := 0; tries == 0 || tries < maxTries && t.grown(); tries++ {
 		t.n, t.err = t.file.ReadAtContext(l.ctx, t.buf[:t.end-t.start], t.start)
-		if err := l.over(t); err != nil {
-			l.yield(b, err)
+		if l.over() {
+			l.yield(b, l.ended(t))
 			return false
 		}
 	}
@@ -675,35 +551,5 @@ func (l *lookahead) leave() {
 	}
 	for _, t := range l.spare {
 		putBuffer(t.buf)
-	}
-}
-
-// rangePools has a pool for each power of two from the size of a page to 1 MiB.
-var rangePools = func() (pools []*ringfile.BufferPool) {
-	for size := pageSize; size <= 1<<20; size *= 2 {
-		pools = append(pools, ringfile.NewBufferPool(size, pageSize))
-	}
-	return pools
-}()
-
-// poolOf returns the index in rangePools of the buffers that hold n bytes; it may be beyond the last.
-func poolOf(n int) int { return bits.Len(uint(max(n, 1)-1) / uint(pageSize)) }
-
-// fit returns buf if it is right for n bytes, or a buffer in its place.
-func fit(buf []byte, n int, align int64) []byte {
-	if n == 0 || n <= len(buf) && align <= int64(pageSize) {
-		return buf
-	}
-	putBuffer(buf)
-	if i := poolOf(n); i < len(rangePools) && align <= int64(pageSize) {
-		return rangePools[i].Get()
-	}
-	return ringfile.AlignedBuffer(n, max(int(align), pageSize))
-}
-
-// putBuffer gives a buffer back that fit returned.
-func putBuffer(buf []byte) {
-	if i := poolOf(len(buf)); len(buf) > 0 && i < len(rangePools) && len(buf) == pageSize<<i {
-		rangePools[i].Put(buf)
 	}
 }

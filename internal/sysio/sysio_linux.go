@@ -58,7 +58,7 @@ func Open(name string, flag int, perm fs.FileMode) (Handle, Status, error) {
 	}
 	var st unix.Stat_t
 	var status Status
-	if unix.Fstat(fd, &st) == nil {
+	if fstat(fd, &st) == nil {
 		status = statusOf(fd, &st, flag)
 	}
 	pollable := status.Known && !status.Seekable && st.Mode&unix.S_IFMT != unix.S_IFDIR || status.mayBlock
@@ -76,6 +76,11 @@ func Open(name string, flag int, perm fs.FileMode) (Handle, Status, error) {
 	return h, status, nil
 }
 
+// fstat is fstat(2). A file server may let signals interrupt it.
+func fstat(fd int, st *unix.Stat_t) error {
+	return RetryEINTR(func() error { return unix.Fstat(fd, st) })
+}
+
 // Adopt finds out what an open file is.
 func Adopt(f *os.File) (Handle, Status) {
 	h := Handle{OS: f, FD: -1}
@@ -84,7 +89,7 @@ func Adopt(f *os.File) (Handle, Status) {
 		conn.Control(func(fd uintptr) {
 			h.FD = int(fd)
 			var st unix.Stat_t
-			if unix.Fstat(h.FD, &st) != nil {
+			if fstat(h.FD, &st) != nil {
 				return
 			}
 			if flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0); err == nil {
@@ -174,7 +179,10 @@ func (h Handle) Pread(p []byte, off int64, once bool) (n int, err error) {
 }
 
 // Seek moves the file position, of a file that is no directory.
-func (h Handle) Seek(off int64, whence int) (int64, error) { return unix.Seek(h.FD, off, whence) }
+func (h Handle) Seek(off int64, whence int) (pos int64, err error) {
+	err = RetryEINTR(func() (err error) { pos, err = unix.Seek(h.FD, off, whence); return err })
+	return pos, err
+}
 
 // Pwrite writes p at off; with OffCurrent at the file position.
 func (h Handle) Pwrite(p []byte, off int64) (n int, err error) {
@@ -253,17 +261,17 @@ func (h Handle) Allocate(mode uint32, off, length int64) error {
 // EINVAL where the file system does not tell. It moves the file position and puts it back: nobody else may use it
 // meanwhile.
 func (h Handle) NextData(off int64) (start, end int64, err error) {
-	pos, err := unix.Seek(h.FD, 0, io.SeekCurrent)
+	pos, err := h.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return 0, 0, err
 	}
-	if start, err = unix.Seek(h.FD, off, unix.SEEK_DATA); err == nil {
-		end, err = unix.Seek(h.FD, start, unix.SEEK_HOLE)
+	if start, err = h.Seek(off, unix.SEEK_DATA); err == nil {
+		end, err = h.Seek(start, unix.SEEK_HOLE)
 	}
 	if err == nil && (start < off || end <= start) {
 		err = syscall.EINVAL // the file has changed meanwhile, or the file system talks nonsense
 	}
-	if _, err1 := unix.Seek(h.FD, pos, io.SeekStart); err == nil {
+	if _, err1 := h.Seek(pos, io.SeekStart); err == nil {
 		err = err1
 	}
 	return start, end, err
@@ -319,7 +327,7 @@ func (h Handle) Cached(off, length int64) (int64, error) {
 // Length returns how large the file is now; a device's size is never exceeded.
 func (h Handle) Length() (int64, bool) {
 	var st unix.Stat_t
-	if unix.Fstat(h.FD, &st) != nil {
+	if fstat(h.FD, &st) != nil {
 		return 0, false
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -367,7 +375,7 @@ func (h Handle) Alignment() (memory, offset int, err error) {
 // single block device.
 func (h Handle) PollQueues() (polled, known bool) {
 	var st unix.Stat_t
-	if unix.Fstat(h.FD, &st) != nil {
+	if fstat(h.FD, &st) != nil {
 		return false, false
 	}
 	dev := uint64(st.Dev)
