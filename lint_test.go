@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -108,4 +109,30 @@ func receiverExported(d *ast.FuncDecl) bool {
 	}
 	id, ok := typ.(*ast.Ident)
 	return ok && id.IsExported() && d.Name.Name != "Error"
+}
+
+// TestRelease checks that the modules which programs import beside this one require the version that
+// CHANGELOG.md begins with: with any other, "go get" would find another package than they were tested with.
+func TestRelease(t *testing.T) {
+	changes, err := os.ReadFile("CHANGELOG.md")
+	if err != nil {
+		t.Skip("not in the source tree")
+	}
+	version := regexp.MustCompile(`(?m)^## (v\d+\.\d+\.\d+)$`).FindSubmatch(changes)
+	if version == nil {
+		t.Fatal("CHANGELOG.md has no version")
+	}
+	want := "github.com/ringfile/ringfile " + string(version[1])
+	modules, err := filepath.Glob("*/*/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range modules {
+		if strings.HasPrefix(filepath.ToSlash(name), "test/") {
+			continue
+		}
+		if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), want+"\n") {
+			t.Errorf("%s: want %q required (%v)", name, want, err)
+		}
+	}
 }

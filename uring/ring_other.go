@@ -11,7 +11,7 @@ import (
 )
 
 // New returns an error that wraps [errors.ErrUnsupported]: only Linux has io_uring.
-func New(Config) (*Ring, error) {
+func New(c Config) (*Ring, error) {
 	return nil, fmt.Errorf("uring: io_uring on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 

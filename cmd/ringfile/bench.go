@@ -44,8 +44,11 @@ the machine does meanwhile, and warns where that was much.
                     directory, 120ms with --fs, 500ms for --fio
   --cells REGEXP    only cells whose name matches; names are as in
                     op=randread/mode=direct/size=4k/goroutines=32
-  --goroutines LIST other numbers of goroutines, as in 1,16,64
-  --against PATH    measure another build of this command, too: what ringfile does there
+  --goroutines LIST
+                    other numbers of goroutines, as in 1,16,64
+  --against PATH    measure another build of this command, too: what ringfile
+                    does there
+  -h, --help        print this text
 
 An interrupt (or SIGTERM or SIGHUP) ends the run; what was measured until then
 is reported.
@@ -69,7 +72,8 @@ type benchFlags struct {
 // fileSystems are those that --fs can make.
 var fileSystems = []string{"ext4", "xfs", "btrfs", "tmpfs"}
 
-func parseBench(args []string) (f benchFlags, err error) {
+// benchSet returns the flags of bench, which set f.
+func benchSet(f *benchFlags) *flag.FlagSet {
 	set := flag.NewFlagSet("ringfile bench", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.BoolVar(&f.quick, "quick", false, "")
@@ -92,6 +96,11 @@ func parseBench(args []string) (f benchFlags, err error) {
 		}
 		return nil
 	})
+	return set
+}
+
+func parseBench(args []string) (f benchFlags, err error) {
+	set := benchSet(&f)
 	if err := set.Parse(args); err != nil {
 		return f, err
 	}

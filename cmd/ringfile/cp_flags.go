@@ -41,7 +41,7 @@ Flags may come before, between and behind the arguments, up to a --:
                copy to the target, not into it, even if it is a directory
   -v, --verbose
                print names as their copies begin
-  -j N         copy N files at a time (default %d, at most %d)
+  -j N         copy N files at a time (default %v, at most %d)
   --direct     copy past the page cache (O_DIRECT), where a file system can
   --uncached   leave in the page cache no more than was there before (before Linux
                6.14, or where a file system cannot tell: nothing of the files but
@@ -60,6 +60,9 @@ The exit status is 0, or 1 if something could not be copied or kept, 2 for a
 mistake on the command line, 130, 143 or 129 after SIGINT (^C), SIGTERM or SIGHUP,
 which end the program in good order.
 `
+
+// cpHelp returns the usage of cp with the number of copies that is the default.
+func cpHelp(copies any) string { return fmt.Sprintf(cpUsage, copies, maxCopies) }
 
 // cpFlags is the command line of cp.
 type cpFlags struct {
@@ -85,7 +88,7 @@ func parseCp(args []string, stdout, stderr io.Writer) (flags cpFlags, err error)
 	names, err := flags.parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, cpUsage, defaultReads(), maxCopies)
+		io.WriteString(stdout, cpHelp(defaultReads()))
 		return flags, err
 	case err != nil:
 	case flags.direct && !directSupported:

@@ -5,6 +5,8 @@
 // Run "ringfile help" for its usage.
 package main
 
+//go:generate go test -run ^TestPages$ . -update-pages
+
 import (
 	"context"
 	"fmt"
@@ -31,7 +33,7 @@ Commands:
   cp       copy files and directory trees, as cp -r does
   probe    say whether io_uring is usable here, and what it can do
   bench    measure os.File and ringfile on this machine
-  version  print the version of this program
+  version  print the version and the commit of this program, as --version does
   help     print this text; "ringfile help <command>" explains a command
 
 The environment variable RINGFILE_BACKEND (auto, uring, blocking) chooses how
@@ -108,7 +110,7 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case "bench":
 		return runBench(ctx, rest, stdin, stdout, stderr)
 	case "version", "-version", "--version":
-		fmt.Fprintf(stdout, "ringfile %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(stdout, "ringfile %s%s %s %s/%s\n", version(), commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
 	case "help", "-h", "-help", "--help":
 		return help(ctx, rest, stdin, stdout, stderr)
@@ -159,4 +161,19 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
+}
+
+// commit returns the commit that this program was built from, in brackets behind a space; nothing if it was
+// not built in a checkout, as by "go install" with a version.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return " (commit " + s.Value + ")"
+		}
+	}
+	return ""
 }

@@ -98,6 +98,8 @@ func TestCommands(t *testing.T) {
 		{"help unknown", []string{"help", "nonsense"}, 2, "", "unknown command nonsense"},
 		{"unknown", []string{"nonsense\n"}, 2, "", `unknown command 'nonsense'$'\n';`},
 		{"version", []string{"version"}, 0, "ringfile ", ""},
+		{"version flag", []string{"--version"}, 0, "ringfile ", ""},
+		{"bench --help", []string{"bench", "--help"}, 0, "Usage: ringfile bench", ""},
 		{"sum -h", []string{"sum", "-h"}, 0, "Usage: ringfile sum", ""},
 		{"sum unknown flag", []string{"sum", "--nonsense"}, 2, "", "not defined"},
 		{"sum -j 0", []string{"sum", "-j", "0"}, 2, "", "-j 0: must be at least 1"},

@@ -146,11 +146,18 @@ type routeUsed struct {
 	Error     string `json:"error"` // why it did not work, usually empty
 }
 
-// runProbe carries out the command probe and returns the exit status.
-func runProbe(args []string, stdout, stderr io.Writer) int {
+// probeSet returns the flags of probe.
+func probeSet(asJSON *bool) *flag.FlagSet {
 	set := flag.NewFlagSet("ringfile probe", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	asJSON := set.Bool("json", false, "")
+	set.BoolVar(asJSON, "json", false, "")
+	return set
+}
+
+// runProbe carries out the command probe and returns the exit status.
+func runProbe(args []string, stdout, stderr io.Writer) int {
+	var asJSON bool
+	set := probeSet(&asJSON)
 	err := set.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -171,7 +178,7 @@ func runProbe(args []string, stdout, stderr io.Writer) int {
 	}
 
 	r := probe(set.Arg(0))
-	if *asJSON {
+	if asJSON {
 		enc := json.NewEncoder(stdout)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")

@@ -33,11 +33,12 @@ FIFOs and the like are read one after the other.
 
 A file that cannot be read is reported, and the others go on.
 
-  -j N           read N files, or pieces of large files, at a time (default %d;
+  -j N           read N files, or pieces of large files, at a time (default %v;
                  at most %d, which take %d MiB of memory)
       --direct   read with O_DIRECT, past the page cache; where a file system
                  does not offer that, its files are read through the page cache
-      --uncached leave in the page cache no more than was there before (before Linux
+      --uncached
+                 leave in the page cache no more than was there before (before Linux
                  6.14, or where a file system cannot tell: nothing of the files);
                  a file is then read by one read after the other, and each of the
                  N takes 2 MiB of memory more
@@ -57,7 +58,9 @@ A file that cannot be read is reported, and the others go on.
 
   -c, --check    read sums and names from the lists, in any of the forms that
                  sha256sum and this command print, and check the files
+
 With -c only, and of -q, --status and -w the last one counts:
+
       --status   print nothing but errors; the exit status says the result
   -w, --warn     report each line that has not the form of a sum
       --strict   fail if there is such a line
@@ -68,6 +71,11 @@ The exit status is 0, or 1 if a file could not be read or is not as it should
 be, or the output could not be written, 2 for a mistake on the command line, 130,
 143 or 129 after SIGINT (^C), SIGTERM or SIGHUP, which end the program in good order.
 `
+
+// sumHelp returns the usage of sum with the number of reads that is the default.
+func sumHelp(reads any) string {
+	return fmt.Sprintf(sumUsage, reads, maxReads, maxReads*chunkSize>>20)
+}
 
 // sumFlags is the command line of sum.
 type sumFlags struct {
@@ -97,35 +105,41 @@ const (
 // cache keeps one processor busy for each that is being hashed, and does not wait.
 func defaultReads() int { return min(max(32, 4*runtime.GOMAXPROCS(0)), 128) }
 
-// parseSum parses the command line of sum. The error has been reported, if it is not flag.ErrHelp.
-func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err error) {
+// sumSet returns the flags of sum, which set f; text is set by --text.
+func sumSet(f *sumFlags, text *bool) *flag.FlagSet {
 	set := flag.NewFlagSet("ringfile sum", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.IntVar(&flags.reads, "j", defaultReads(), "")
-	set.BoolVar(&flags.direct, "direct", false, "")
-	set.BoolVar(&flags.uncached, "uncached", false, "")
-	set.BoolVar(&flags.strict, "strict", false, "")
-	set.BoolVar(&flags.ignoreMissing, "ignore-missing", false, "")
+	set.IntVar(&f.reads, "j", defaultReads(), "")
+	set.BoolVar(&f.direct, "direct", false, "")
+	set.BoolVar(&f.uncached, "uncached", false, "")
+	set.BoolVar(&f.strict, "strict", false, "")
+	set.BoolVar(&f.ignoreMissing, "ignore-missing", false, "")
 	both := func(long, short string, do func()) {
 		for _, name := range []string{long, short} {
 			set.BoolFunc(name, "", func(string) error { do(); return nil })
 		}
 	}
+	both("check", "c", func() { f.check = true })
+	both("zero", "z", func() { f.form.zero = true })
+	both("verbose", "v", func() { f.verbose = true })
+	both("binary", "b", func() { f.form.binary, *text = true, false })
+	both("text", "t", func() { f.form.binary, *text = false, true })
+	both("quiet", "q", func() { f.outcomes = failuresOnly })
+	both("warn", "w", func() { f.outcomes = allAndBadLines })
+	set.BoolFunc("status", "", func(string) error { f.outcomes = noOutcomes; return nil })
+	set.BoolFunc("tag", "", func(string) error { f.form.tag, *text = true, false; return nil })
+	return set
+}
+
+// parseSum parses the command line of sum. The error has been reported, if it is not flag.ErrHelp.
+func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err error) {
 	text := false
-	both("check", "c", func() { flags.check = true })
-	both("zero", "z", func() { flags.form.zero = true })
-	both("verbose", "v", func() { flags.verbose = true })
-	both("binary", "b", func() { flags.form.binary, text = true, false })
-	both("text", "t", func() { flags.form.binary, text = false, true })
-	both("quiet", "q", func() { flags.outcomes = failuresOnly })
-	both("warn", "w", func() { flags.outcomes = allAndBadLines })
-	set.BoolFunc("status", "", func(string) error { flags.outcomes = noOutcomes; return nil })
-	set.BoolFunc("tag", "", func(string) error { flags.form.tag, text = true, false; return nil })
+	set := sumSet(&flags, &text)
 	err = set.Parse(sumArgs(args))
 	onlyWithCheck := func(name string) error { return fmt.Errorf("%s is of use with -c only", name) }
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, sumUsage, defaultReads(), maxReads, maxReads*chunkSize>>20)
+		io.WriteString(stdout, sumHelp(defaultReads()))
 		return flags, err
 	case err != nil:
 	case flags.reads < 1:

@@ -159,10 +159,11 @@ func (h Handle) SetBlocking() { syscall.SetNonblock(h.FD, false) }
 func (h Handle) Pread(p []byte, off int64, once bool) (n int, err error) {
 	for {
 		var m int
+		rest := p[n:][:min(len(p)-n, MaxTransfer)]
 		if off == OffCurrent {
-			m, err = unix.Read(h.FD, p[n:min(len(p), n+MaxTransfer)])
+			m, err = unix.Read(h.FD, rest)
 		} else {
-			m, err = unix.Pread(h.FD, p[n:min(len(p), n+MaxTransfer)], off+int64(n))
+			m, err = unix.Pread(h.FD, rest, off+int64(n))
 		}
 		switch {
 		case err == unix.EINTR:
@@ -188,7 +189,7 @@ func (h Handle) Seek(off int64, whence int) (pos int64, err error) {
 func (h Handle) Pwrite(p []byte, off int64) (n int, err error) {
 	for {
 		var m int
-		rest := p[n:min(len(p), n+MaxTransfer)]
+		rest := p[n:][:min(len(p)-n, MaxTransfer)]
 		if off == OffCurrent {
 			m, err = unix.Write(h.FD, rest)
 		} else {

@@ -6,7 +6,7 @@ replace github.com/ringfile/ringfile => ../../
 
 require (
 	github.com/prometheus/client_golang v1.25.0
-	github.com/ringfile/ringfile v0.0.0-00010101000000-000000000000
+	github.com/ringfile/ringfile v0.1.0
 )
 
 require (
