@@ -117,12 +117,12 @@ func (q *queue) count(s *Stats, now int64) (oldest int64) {
 	s.Reaps += q.stats.reaps
 	s.Cancels += q.stats.cancels
 	s.Unknown += q.stats.unknown
-	s.Enters += q.stats.enters.Load() + q.submitted.Enters.Load()
-	s.Busy += q.stats.busy.Load()
-	s.Submissions += q.stats.submissions.Load() + q.submitted.Submitted.Load()
-	for i := range s.Batches {
+	for i := range s.Batches { // before the calls of which they are a part
 		s.Batches[i] += q.stats.batches[i].Load() + q.submitted.Batches[i].Load()
 	}
+	s.Submissions += q.stats.submissions.Load() + q.submitted.Submitted.Load()
+	s.Enters += q.stats.enters.Load() + q.submitted.Enters.Load()
+	s.Busy += q.stats.busy.Load()
 	if q.polling.sq { // they are submitted without a call that could be counted
 		s.Submissions += q.stats.requests + q.stats.restarts + q.stats.cancels
 	}

@@ -81,15 +81,17 @@ func rouse(s *uring.Submitter) {
 func (q *queue) submitAlone(s *uring.Submitter) {
 	labelGoroutine("submitter")
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread() // when nothing is in flight
-	pause := time.Duration(0)
+	defer runtime.UnlockOSThread() // when nothing is in flight, or nobody submits any more
+	pause, submitted := time.Duration(0), uint64(0)
 	for {
 		err := s.Run()
 		switch err {
 		case nil: // something waits for an entry, or it has been dismissed
-			pause = 0
 		case syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM:
 			q.stats.busy.Add(1)
+			if n := q.submitted.Submitted.Load(); n != submitted {
+				pause, submitted = 0, n
+			}
 			pause = min(max(2*pause, 10*time.Microsecond), time.Millisecond)
 			time.Sleep(pause)
 		default:

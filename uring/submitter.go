@@ -31,16 +31,21 @@ type SubmitCounts struct {
 	Submitted atomic.Uint64 // entries that the kernel took
 	// Batches counts the calls by how many entries they submitted: [0] one, [1] two or three, [2] four to seven, and
 	// so on; the last has all that are larger.
-	Batches [8]atomic.Uint64
+	Batches [batchSizes]atomic.Uint64
 }
 
-// NewSubmitter returns a Submitter of r, which must have neither SetupSQPoll nor SetupIOPoll. It counts in c.
+const batchSizes = 8
+
+// NewSubmitter returns a Submitter of r. That must be a ring which any thread may enter, and which is entered to submit:
+// with none of SetupSQPoll, SetupIOPoll, SetupSingleIssuer, SetupDeferTaskrun, and without RegisterRingFD. It counts in c,
+// which is only added to.
 func NewSubmitter(r *Ring, c *SubmitCounts) *Submitter { return &Submitter{ring: r, counts: c} }
 
 // Wake has Run look at the queue. It is to be called after Flush, and waits for nothing: if the thread sleeps it is a
 // futex(2), else a load.
 func (s *Submitter) Wake() {
-	if s.asleep.Load() != 0 && s.asleep.CompareAndSwap(1, 0) {
+	// The thread says itself that it is awake. If we said so, and were stopped before the call, nobody else would wake it.
+	if s.asleep.Load() != 0 {
 		futexWake(&s.asleep)
 	}
 }

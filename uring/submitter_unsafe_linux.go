@@ -2,6 +2,7 @@ package uring
 
 import (
 	"math/bits"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -35,24 +36,23 @@ func (s *Submitter) run() syscall.Errno {
 		tail:      (*uint32)(unsafe.Pointer(s.ring.sq.tail)),
 		asleep:    (*uint32)(unsafe.Pointer(&s.asleep)),
 		interrupt: (*uint32)(unsafe.Pointer(&s.interrupt)),
-		enters:    (*uint64)(unsafe.Pointer(&s.counts.Enters)),
-		submitted: (*uint64)(unsafe.Pointer(&s.counts.Submitted)),
-		batches:   (*[8]uint64)(unsafe.Pointer(&s.counts.Batches)),
+		counts:    (*[2 + batchSizes]uint64)(unsafe.Pointer(s.counts)),
 		fd:        uintptr(s.ring.enterFD),
 		flags:     uintptr(s.ring.enterFlags),
 	}
 	entersyscallblock()
 	errno := l.run()
 	exitsyscall()
+	runtime.KeepAlive(s)
 	return errno
 }
 
-// submitLoop is what the loop needs: plain words instead of atomic types, the methods of which may split the stack.
+// submitLoop is what the loop needs: plain words instead of atomic types, the methods of which may split the stack. The
+// frames are small, as the stack must suffice.
 type submitLoop struct {
 	head, tail        *uint32
 	asleep, interrupt *uint32
-	enters, submitted *uint64
-	batches           *[8]uint64
+	counts            *[2 + batchSizes]uint64 // SubmitCounts
 	fd, flags         uintptr
 }
 
@@ -78,19 +78,20 @@ func (l *submitLoop) run() syscall.Errno {
 			continue
 		}
 		done, _, errno := syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, l.fd, uintptr(n), 0, l.flags, 0, 0)
-		atomic.AddUint64(l.enters, 1)
-		if errno == syscall.EINTR {
-			continue
-		}
-		if errno != 0 {
+		atomic.AddUint64(&l.counts[0], 1)
+		if errno != 0 && errno != syscall.EINTR {
 			return errno
 		}
-		atomic.AddUint64(l.submitted, uint64(done))
-		size := 0
-		for ; done > 1 && size < len(l.batches)-1; done /= 2 {
+		if errno != 0 || done == 0 {
+			continue
+		}
+		atomic.AddUint64(&l.counts[1], uint64(done))
+		size := uintptr(0)
+		for ; done > 1 && size < batchSizes-1; done /= 2 {
 			size++
 		}
-		atomic.AddUint64(&l.batches[size], 1)
+		// Without a check of bounds: what is called when that fails would want more stack.
+		atomic.AddUint64((*uint64)(unsafe.Add(unsafe.Pointer(l.counts), (2+size)*8)), 1)
 	}
 }
 
@@ -112,13 +113,13 @@ func (s *Submitter) runScheduled() syscall.Errno {
 		}
 		done, err := s.ring.Enter(n, 0, 0)
 		s.counts.Enters.Add(1)
-		if err == syscall.EINTR {
-			continue
-		} else if err != nil {
+		if err != nil && err != syscall.EINTR {
 			return err.(syscall.Errno)
 		}
-		s.counts.Submitted.Add(uint64(done))
-		s.counts.Batches[min(max(bits.Len(uint(done)), 1), len(s.counts.Batches))-1].Add(1)
+		if done > 0 {
+			s.counts.Submitted.Add(uint64(done))
+			s.counts.Batches[min(bits.Len(uint(done)), batchSizes)-1].Add(1)
+		}
 	}
 }
 
