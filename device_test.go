@@ -3,6 +3,7 @@ package ringfile
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -155,5 +156,31 @@ func TestCloseWhileOpening(t *testing.T) {
 			}
 		}
 		f.Close()
+	}
+}
+
+// TestWhere opens files in every way: by then it is known on what device their directory is.
+func TestWhere(t *testing.T) {
+	for how, open := range map[string]func(e *Engine, name string) (*File, error){
+		"OpenFile":   func(e *Engine, name string) (*File, error) { return e.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) },
+		"CreateTemp": func(e *Engine, name string) (*File, error) { return e.CreateTemp(filepath.Dir(name), "") },
+		"Adopt": func(e *Engine, name string) (*File, error) {
+			f, err := os.Create(name)
+			return e.Adopt(f), err
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+				name := filepath.Join(t.TempDir(), "file")
+				f, err := open(e, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				if _, d := e.devices.where(name); d != f.t.dev {
+					t.Errorf("the directory is on %v, want that of the file", d)
+				}
+			})
+		})
 	}
 }

@@ -153,7 +153,11 @@ func (e *Engine) Adopt(f *os.File) *File {
 	file := new(File)
 	file.t.shared.Store(true)
 	h, status := sysio.Adopt(f)
-	file.t.open(e, h, status, nil)
+	dir, known := e.devices.where(f.Name()) // which is its path, if os has opened it
+	file.t.open(e, h, status, known)
+	if status.Seekable && !status.Block && known != file.t.dev {
+		e.devices.names.learn(dir, file.t.dev)
+	}
 	return file
 }
 
