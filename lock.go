@@ -64,9 +64,7 @@ func (f *File) TryLock(off, length int64, mode LockMode) (bool, error) {
 // Unlock gives up what the File has locked of the length bytes at off, zero for all behind off. To unlock what is
 // not locked is no error. On Windows the range must be one that was locked.
 func (f *File) Unlock(off, length int64) error {
-	_, err := f.lockCall(context.Background(), "unlock", off, length, func() (bool, error) {
-		return true, f.t.UnlockRange(off, length)
-	})
+	_, err := f.lockCall(context.Background(), lockOp{name: "unlock", off: off, length: length})
 	return err
 }
 
@@ -74,50 +72,64 @@ func (f *File) tryLock(ctx context.Context, off, length int64, mode LockMode) (b
 	if f.valid() && mode > LockShared {
 		return false, f.t.wrap("lock", syscall.EINVAL)
 	}
-	return f.lockCall(ctx, "lock", off, length, func() (bool, error) {
-		return f.t.LockRange(off, length, mode == LockShared)
-	})
+	return f.lockCall(ctx, lockOp{name: "lock", off: off, length: length, mode: mode})
+}
+
+// lockOp is a call about locks, its name the one in errors.
+type lockOp struct {
+	name        string
+	off, length int64
+	mode        LockMode
+}
+
+func (op lockOp) call(t *target) (ok bool, err error) {
+	if op.name == "unlock" {
+		return true, t.UnlockRange(op.off, op.length)
+	}
+	return t.LockRange(op.off, op.length, op.mode == LockShared)
 }
 
 // lockCall makes a call about locks, one at a time for each file: a call that was left behind must not take a lock
 // that has been given up since.
-func (f *File) lockCall(ctx context.Context, name string, off, length int64, call func() (bool, error)) (ok bool, err error) {
+func (f *File) lockCall(ctx context.Context, op lockOp) (ok bool, err error) {
 	if !f.valid() {
 		return false, fs.ErrInvalid
 	}
 	t := &f.t
 	if err := context.Cause(ctx); err != nil {
-		return false, t.wrap(name, err)
+		return false, t.wrap(op.name, err)
 	}
-	if off < 0 || length < 0 {
-		return false, t.wrap(name, syscall.EINVAL)
+	if op.off < 0 || op.length < 0 {
+		return false, t.wrap(op.name, syscall.EINVAL)
 	}
-	if err := t.begin(name); err != nil {
+	if err := t.begin(op.name); err != nil {
 		return false, err
 	}
-	onTime := ctx.Done() != nil
+	if ctx.Done() != nil {
+		return f.lockUntil(ctx, op.name, func() (bool, error) { return op.call(t) })
+	}
+	f.locking.Lock(nil, nil)
+	permit := t.dev.calls.Acquire()
+	permit.Note(clock())
+	ok, err = op.call(t)
+	t.dev.calls.Release(&permit)
+	f.locking.Unlock()
+	t.end()
+	return ok, t.wrap(op.name, err)
+}
+
+// lockUntil is the rest of lockCall, with the use of the descriptor that this has begun, for a context that can end.
+func (f *File) lockUntil(ctx context.Context, name string, call func() (bool, error)) (ok bool, err error) {
+	t := &f.t
 	if !f.locking.Lock(ctx.Done(), nil) {
-		t.leave(onTime)
+		t.leave(true)
 		return false, t.wrap(name, context.Cause(ctx))
 	}
 	permit, ok := t.dev.calls.AcquireUntil(ctx.Done(), nil)
 	if !ok {
 		f.locking.Unlock()
-		t.leave(onTime)
+		t.leave(true)
 		return false, t.wrap(name, context.Cause(ctx))
-	}
-	run := func() (bool, error) {
-		permit.Note(clock())
-		return call()
-	}
-	end := func(ok bool, err error) (bool, error) {
-		t.dev.calls.Release(&permit)
-		f.locking.Unlock()
-		t.leave(onTime)
-		return ok, t.wrap(name, err)
-	}
-	if !onTime {
-		return end(run())
 	}
 	type result struct {
 		ok  bool
@@ -128,9 +140,13 @@ func (f *File) lockCall(ctx context.Context, name string, off, length int64, cal
 	go func() {
 		var r result
 		if decided.CompareAndSwap(false, true) {
-			r.ok, r.err = run()
+			permit.Note(clock())
+			r.ok, r.err = call()
 		}
-		r.ok, r.err = end(r.ok, r.err)
+		t.dev.calls.Release(&permit)
+		f.locking.Unlock()
+		t.leave(true)
+		r.err = t.wrap(name, r.err)
 		done <- r
 	}()
 	select {

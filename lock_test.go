@@ -18,11 +18,14 @@ func TestLockLeftBehind(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() {
-			_, err := f.lockCall(ctx, "lock", 0, 0, func() (bool, error) {
-				close(begun)
-				<-hang
-				return true, nil
-			})
+			err := f.t.begin("lock")
+			if err == nil {
+				_, err = f.lockUntil(ctx, "lock", func() (bool, error) {
+					close(begun)
+					<-hang
+					return true, nil
+				})
+			}
 			left <- err
 		}()
 		<-begun
@@ -49,6 +52,31 @@ func TestLockLeftBehind(t *testing.T) {
 		close(hang)
 		if err := <-unlocked; err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			t.Error(err)
+		}
+	})
+}
+
+// TestLockAllocates: a lock that is free is taken and given up without garbage.
+func TestLockAllocates(t *testing.T) {
+	eachBackend(t, Config{}, func(t *testing.T, e *Engine) {
+		f, err := e.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.TryLock(0, 1, LockExclusive); errors.Is(err, errors.ErrUnsupported) {
+			t.Skip(err)
+		}
+		n := testing.AllocsPerRun(100, func() {
+			if ok, err := f.TryLock(0, 1, LockShared); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			if err := f.Unlock(0, 1); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 && f.t.FD >= 0 { // otherwise os has the descriptor
+			t.Errorf("%v allocations", n)
 		}
 	})
 }

@@ -35,8 +35,7 @@ func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
 
 // lockable reports whether nobody holds a lock that is in the way.
 func (h Handle) lockable(kind int16, off, length int64) bool {
-	lock := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length}
-	err := h.fcntlLock(ofdGetLock, &lock)
+	lock, err := h.fcntlLock(ofdGetLock, unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length})
 	return err == nil && lock.Type == unix.F_UNLCK
 }
 
@@ -44,7 +43,8 @@ func (h Handle) lockable(kind int16, off, length int64) bool {
 func (h Handle) UnlockRange(off, length int64) error { return h.setLock(unix.F_UNLCK, off, length) }
 
 func (h Handle) setLock(kind int16, off, length int64) error {
-	return h.fcntlLock(ofdSetLock, &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length})
+	_, err := h.fcntlLock(ofdSetLock, unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length})
+	return err
 }
 
 // ofdGetLock and ofdSetLock are F_OFD_GETLK and F_OFD_SETLK, which x/sys has for Linux only.
@@ -55,12 +55,25 @@ var ofdGetLock, ofdSetLock = func() (get, set int) {
 	return 36, 37
 }()
 
-func (h Handle) fcntlLock(cmd int, lock *unix.Flock_t) error {
-	return h.control(func(fd uintptr) error {
+func (h Handle) fcntlLock(cmd int, lock unix.Flock_t) (unix.Flock_t, error) {
+	if h.FD < 0 {
+		return h.controlLock(cmd, lock)
+	}
+	for {
+		if err := unix.FcntlFlock(uintptr(h.FD), cmd, &lock); err != syscall.EINTR {
+			return lock, err
+		}
+	}
+}
+
+// controlLock is fcntlLock for a file whose descriptor only os knows. It is apart as it allocates.
+func (h Handle) controlLock(cmd int, lock unix.Flock_t) (unix.Flock_t, error) {
+	err := h.control(func(fd uintptr) error {
 		for {
-			if err := unix.FcntlFlock(fd, cmd, lock); err != syscall.EINTR {
+			if err := unix.FcntlFlock(fd, cmd, &lock); err != syscall.EINTR {
 				return err
 			}
 		}
 	})
+	return lock, err
 }

@@ -1,0 +1,3 @@
+package sqlite
+
+const direct = 0 // nor are there atomic writes

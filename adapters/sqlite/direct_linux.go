@@ -1,0 +1,5 @@
+package sqlite
+
+import "syscall"
+
+const direct = syscall.O_DIRECT

@@ -1,0 +1,17 @@
+module github.com/ringfile/ringfile/adapters/sqlite
+
+go 1.26.0
+
+replace github.com/ringfile/ringfile => ../..
+
+require (
+	github.com/ncruces/go-sqlite3 v0.37.0
+	github.com/ringfile/ringfile v0.0.0-00010101000000-000000000000
+)
+
+require (
+	github.com/ncruces/go-sqlite3-wasm/v6 v6.5.35401 // indirect
+	github.com/ncruces/julianday v1.0.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)
