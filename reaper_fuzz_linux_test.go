@@ -53,7 +53,8 @@ func newCompletions(t *testing.T) *completions {
 	if c.queue, err = newQueue(u, 16, new(count.Counter)); err != nil {
 		t.Fatal(err)
 	}
-	c.state = running // nobody is woken: completions are handed to it by hand
+	// Nobody is woken: completions are handed to it by hand.
+	c.state, c.own = running, uring.NewSubmitter(u, new(uring.SubmitCounts))
 	return c
 }
 

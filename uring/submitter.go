@@ -21,7 +21,7 @@ import (
 type Submitter struct {
 	ring      *Ring
 	counts    *SubmitCounts
-	asleep    atomic.Uint32 // a futex: 1 while the thread sleeps, or is about to
+	asleep    atomic.Uint32 // a futex
 	interrupt atomic.Uint32
 }
 
@@ -44,11 +44,21 @@ func NewSubmitter(r *Ring, c *SubmitCounts) *Submitter { return &Submitter{ring:
 // Wake has Run look at the queue. It is to be called after Flush, and waits for nothing: if the thread sleeps it is a
 // futex(2), else a load.
 func (s *Submitter) Wake() {
-	// The thread says itself that it is awake. If we said so, and were stopped before the call, nobody else would wake it.
-	if s.asleep.Load() != 0 {
-		futexWake(&s.asleep)
+	if s.asleep.Load() == awake {
+		return
 	}
+	// The thread does not go to sleep once this says otherwise. That it is awake it says itself: if we did, and were
+	// stopped before the call, nobody else would wake it.
+	s.asleep.CompareAndSwap(asleep, woken)
+	futexWake(&s.asleep)
 }
+
+// The values of Submitter.asleep.
+const (
+	awake  = iota
+	asleep // or about to sleep
+	woken  // or about to be woken
+)
 
 // Interrupt has Run return before it submits what becomes visible from now on. A submission that is under way goes on, for as long as
 // it takes. If Run may sleep, it wants Wake, too.

@@ -50,6 +50,9 @@ func TestSubmitter(t *testing.T) {
 					room <- true
 					mu.Lock()
 					e := r.GetSQE()
+					for ; e == nil; e = r.GetSQE() { // the kernel says at the end of a submission only what it has taken
+						runtime.Gosched()
+					}
 					e.PrepNop()
 					e.UserData = uint64(w*each + i)
 					r.Flush()

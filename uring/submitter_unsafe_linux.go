@@ -70,11 +70,11 @@ func (l *submitLoop) run() syscall.Errno {
 		}
 		if n == 0 {
 			// One of Wake and the second look sees the other.
-			atomic.StoreUint32(l.asleep, 1)
+			atomic.StoreUint32(l.asleep, asleep)
 			if atomic.LoadUint32(l.tail) == atomic.LoadUint32(l.head) && atomic.LoadUint32(l.interrupt) == 0 {
-				syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(l.asleep)), futexWaitPrivate, 1, 0, 0, 0)
+				syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(l.asleep)), futexWaitPrivate, asleep, 0, 0, 0)
 			}
-			atomic.StoreUint32(l.asleep, 0)
+			atomic.StoreUint32(l.asleep, awake)
 			continue
 		}
 		done, _, errno := syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, l.fd, uintptr(n), 0, l.flags, 0, 0)
@@ -104,11 +104,11 @@ func (s *Submitter) runScheduled() syscall.Errno {
 			return 0
 		}
 		if n == 0 {
-			s.asleep.Store(1)
+			s.asleep.Store(asleep)
 			if s.ring.SQReady() == 0 && s.interrupt.Load() == 0 {
-				syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.asleep)), futexWaitPrivate, 1, 0, 0, 0)
+				syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.asleep)), futexWaitPrivate, asleep, 0, 0, 0)
 			}
-			s.asleep.Store(0)
+			s.asleep.Store(awake)
 			continue
 		}
 		done, err := s.ring.Enter(n, 0, 0)
