@@ -210,6 +210,9 @@ func (t *target) few(in *route.Input) *route.Few {
 	few, most := &t.dev.reads, t.dev.few()
 	switch {
 	case in.Direct && in.Kind == route.Read:
+		if in.Size >= route.FewMiss {
+			most *= 2 // fewer keep a device busy
+		}
 	case in.Direct:
 		few = &t.dev.writes
 	case in.Kind == route.Read && in.Size < route.FewMiss:
