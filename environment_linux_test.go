@@ -18,6 +18,7 @@ import (
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/testutil"
+	"github.com/ringfile/ringfile/uring"
 )
 
 // runChild runs the test binary as the child of that name and returns what it printed. The
@@ -65,6 +66,43 @@ func TestRefusedIOUring(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestUnrestricted has a sandbox refuse that rings are restricted: they are used as they are.
+func TestUnrestricted(t *testing.T) {
+	if err := ringfile.Available(); err != nil {
+		t.Skip(err)
+	}
+	if out, err := runChild(t, "unrestricted", "ENV_FILE="+worldFile(t)); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func init() {
+	children["unrestricted"] = func() int {
+		if err := unrestricted(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		return 0
+	}
+}
+
+func unrestricted() error {
+	if err := testutil.RefuseRegister(uint32(uring.RegRestrictions)); err != nil {
+		return err
+	}
+	e, err := ringfile.New(ringfile.Config{Backend: ringfile.BackendURing})
+	if err != nil {
+		return err
+	}
+	if err := exercise(e, os.Getenv("ENV_FILE")); err != nil {
+		return err
+	}
+	if s := e.Stats(); s.Rings == 0 || s.Restricted != 0 {
+		return fmt.Errorf("%d of %d rings are restricted, want none", s.Restricted, s.Rings)
+	}
+	return e.Close()
 }
 
 // checkUnavailable runs a child that tries to use io_uring with and without insisting.

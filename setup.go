@@ -3,16 +3,19 @@ package ringfile
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/ringfile/ringfile/internal/restrict"
 	"github.com/ringfile/ringfile/internal/sysio"
 	"github.com/ringfile/ringfile/uring"
 )
 
-// needed are the operations that an engine uses. All of them came with or before Linux 5.6; a
-// kernel or a sandbox without them counts as one without io_uring.
+// needed are the operations that an engine uses, and the only ones that its rings carry out. All of them came
+// with or before Linux 5.6; a kernel or a sandbox without them counts as one without io_uring.
 var needed = []uring.Op{
 	uring.OpNop, uring.OpRead, uring.OpWrite, uring.OpReadv, uring.OpWritev, uring.OpFsync,
 	uring.OpFallocate, uring.OpFadvise, uring.OpAsyncCancel,
@@ -23,6 +26,7 @@ type ringMaker struct {
 	config           Config
 	falseEOF         bool        // a read with RWF_NOWAIT may report the end of a file where it is not; see docs/kernels.md
 	unboundedWorkers atomic.Bool // kernel workers have the kernel's own bound
+	unrestricted     atomic.Bool // rings take any operation
 
 	mu         sync.Mutex
 	spare      *uring.Ring // the ring with which io_uring was proved, for the first device
@@ -106,14 +110,22 @@ func (m *ringMaker) make(beside *uring.Ring) (u *uring.Ring, slots int, err erro
 	if _, _, err := u.RegisterIOWQMaxWorkers(workers, workers); err != nil {
 		m.unboundedWorkers.Store(true)
 	}
+	// After this nothing can be registered any more.
+	restricted, err := restrict.Enable(u, 0, needed...)
+	if err != nil {
+		return nil, 0, errors.Join(err, u.Close())
+	}
+	if !restricted {
+		m.unrestricted.Store(true)
+	}
 	return u, slots, nil
 }
 
-// setUp makes a kernel ring for the given number of requests and as many cancellations. The completion
-// queue holds one completion for each, so it cannot overflow.
+// setUp makes a kernel ring for the given number of requests and as many cancellations, which is disabled where
+// the kernel has that. The completion queue holds one completion for each, so it cannot overflow.
 func (m *ringMaker) setUp(slots int, beside *uring.Ring) (*uring.Ring, error) {
 	n := uint32(2 * slots)
-	c := uring.Config{Entries: n, CQEntries: n}
+	c := uring.Config{Entries: n, CQEntries: n, Wanted: restrict.Wanted()}
 	if m.config.IOPoll {
 		c.Flags |= uring.SetupIOPoll
 	}
@@ -122,7 +134,9 @@ func (m *ringMaker) setUp(slots int, beside *uring.Ring) (*uring.Ring, error) {
 		// The kernel does not interrupt the thread that has submitted a request, should it be computing, to
 		// finish that request: it does so when the thread enters the kernel anyway, with the next tick of
 		// the clock at the latest (Linux 5.19).
-		u, err := uring.New(uring.Config{Entries: n, CQEntries: n, Flags: c.Flags | uring.SetupCoopTaskrun})
+		coop := c
+		coop.Flags |= uring.SetupCoopTaskrun
+		u, err := uring.New(coop)
 		if errors.Is(err, syscall.EINVAL) {
 			u, err = uring.New(c)
 		}
@@ -150,7 +164,11 @@ var errOldSQPoll = errors.New("this kernel's SQPOLL works on registered files on
 // explain says why a ring could not be made, and tells a refused way of polling from a refused
 // io_uring.
 func (m *ringMaker) explain(err error) *UnavailableError {
-	why := unavailable("io_uring_setup", err, sysio.ReadFacts())
+	op := "io_uring_setup"
+	if call := (*os.SyscallError)(nil); errors.As(err, &call) && strings.HasPrefix(call.Syscall, "io_uring_register") {
+		op = "io_uring_register"
+	}
+	why := unavailable(op, err, sysio.ReadFacts())
 	if !m.config.polls() {
 		return why
 	}

@@ -56,6 +56,7 @@ type Stats struct {
 	OldestInFlight time.Duration
 	Devices        int // devices met
 	Rings          int // rings in service, made for each device when first needed
+	Restricted     int // of these: which carry out no operations but those that an engine uses (Linux 5.10)
 	Depth          int // requests that they can have in flight, all together
 	Workers        int // bound on kernel workers for each submitting thread; 0 is the kernel's own
 }
@@ -88,6 +89,9 @@ func (e *Engine) Stats() Stats {
 		for q := range l.everyQueue {
 			oldest = min(oldest, q.count(&s, now))
 		}
+	}
+	if !e.devices.rings.unrestricted.Load() {
+		s.Restricted = s.Rings
 	}
 	s.OldestInFlight = time.Duration(now - oldest)
 	return s

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/ringfile/ringfile/internal/outside"
+	"github.com/ringfile/ringfile/internal/restrict"
 	"github.com/ringfile/ringfile/uring"
 )
 
@@ -77,9 +78,17 @@ func vacate() *device {
 // openRing makes a ring, nil if that fails.
 func openRing() (r *ring) {
 	outside.Do(func() {
-		if u, err := uring.New(uring.Config{Entries: depth, CQEntries: 2 * depth}); err == nil {
-			r = newRing(u)
+		u, err := uring.New(uring.Config{Entries: depth, CQEntries: 2 * depth, Wanted: restrict.Wanted()})
+		if err != nil {
+			return
 		}
+		u.RegisterIOWQMaxWorkers(workers, workers) // the kernel's own bound stays where it cannot be set
+		if _, err := restrict.Enable(u, uring.SQEIOLink|uring.SQEIOHardlink, uring.OpRead, uring.OpWrite, uring.OpReadv,
+			uring.OpWritev, uring.OpFsync); err != nil {
+			u.Close()
+			return
+		}
+		r = newRing(u)
 	})
 	return r
 }

@@ -52,7 +52,6 @@ type ring struct {
 
 // newRing prepares u for chains.
 func newRing(u *uring.Ring) *ring {
-	u.RegisterIOWQMaxWorkers(workers, workers) // the kernel's own bound stays where it cannot be set
 	r := &ring{u: u, flights: make(map[uint64]*flight), wake: outside.Chan()}
 	r.room.free = depth
 	return r

@@ -54,6 +54,22 @@ func fakeRing(t *testing.T, dev uint64, kernel func(fake *uring.Fake) uring.Ente
 	return r
 }
 
+// TestRingRestricted asks a ring for what no chain has.
+func TestRingRestricted(t *testing.T) {
+	r := openRing()
+	if r == nil {
+		t.Skip("no ring can be made")
+	}
+	defer r.u.Close()
+	r.u.GetSQE().PrepNop()
+	if _, err := r.u.SubmitAndWait(1); err != nil {
+		t.Fatal(err)
+	}
+	if cqe, err := r.u.PeekCQE(); err != nil || cqe == nil || cqe.Res != -int32(syscall.EACCES) {
+		t.Errorf("a nop: %+v, %v, want EACCES", cqe, err)
+	}
+}
+
 // atRest waits until nothing is left of what a ring has carried out, its goroutines included.
 func atRest(t *testing.T, r *ring) {
 	t.Helper()

@@ -54,6 +54,8 @@ var All = []Metric{
 	{"devices", "{device}", "Devices met.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Devices) }},
 	{"rings", "{ring}", "Rings in service; zero means that io_uring is not used.", false, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Rings) }},
+	{"restricted_rings", "{ring}", "Rings that carry out no operations but those that are used.", false, "",
+		func(s *ringfile.Stats) float64 { return float64(s.Restricted) }},
 	{"depth", "{request}", "Requests that can be in flight.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Depth) }},
 }
 

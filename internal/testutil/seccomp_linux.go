@@ -1,6 +1,7 @@
 package testutil
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,28 @@ func RefuseIOUring(errno syscall.Errno, calls ...uint32) error {
 		}
 	}
 	return nil
+}
+
+// RefuseRegister makes the kernel answer one operation of io_uring_register(2) with EINVAL, in all threads and for
+// good.
+func RefuseRegister(op uint32) error {
+	number, arg := uint32(0), uint32(24) // of the second argument, in struct seccomp_data
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		arg += 4
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	return installFilter([]unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.SYS_IO_URING_REGISTER},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: arg},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: op},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EINVAL)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	})
 }
 
 // refusing returns a filter that answers calls with errno and lets all others pass.
