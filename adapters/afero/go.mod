@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/ringfile/ringfile => ../..
 
 require (
-	github.com/ringfile/ringfile v0.0.0-00010101000000-000000000000
+	github.com/ringfile/ringfile v0.1.0
 	github.com/spf13/afero v1.15.0
 )
 

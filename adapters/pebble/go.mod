@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/cockroachdb/pebble/v2 v2.1.7
-	github.com/ringfile/ringfile v0.0.0-00010101000000-000000000000
+	github.com/ringfile/ringfile v0.1.0
 )
 
 require (

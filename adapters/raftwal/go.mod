@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/hashicorp/raft v1.4.0
 	github.com/hashicorp/raft-wal v0.4.0
-	github.com/ringfile/ringfile v0.0.0-00010101000000-000000000000
+	github.com/ringfile/ringfile v0.1.0
 )
 
 require (

@@ -6,7 +6,7 @@ replace github.com/ringfile/ringfile => ../..
 
 require (
 	github.com/ncruces/go-sqlite3 v0.37.0
-	github.com/ringfile/ringfile v0.0.0-00010101000000-000000000000
+	github.com/ringfile/ringfile v0.1.0
 )
 
 require (
