@@ -22,7 +22,7 @@ func StressTime(t testing.TB) time.Duration {
 		if testing.Short() {
 			return 100 * time.Millisecond
 		}
-		return 400 * time.Millisecond
+		return 250 * time.Millisecond
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
