@@ -40,6 +40,7 @@ func TestSubmitter(t *testing.T) {
 		others.Go(func() {
 			for !stop.Load() {
 				runtime.GC()
+				time.Sleep(time.Millisecond)
 			}
 		})
 		var mu sync.Mutex
