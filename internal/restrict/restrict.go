@@ -1,7 +1,12 @@
 // Package restrict makes rings of package uring carry out nothing but what they are for.
 package restrict
 
-import "github.com/ringfile/ringfile/uring"
+import (
+	"errors"
+	"syscall"
+
+	"github.com/ringfile/ringfile/uring"
+)
 
 // Wanted returns, for [uring.Config], the optional flags of a ring that is to be restricted: those of any ring,
 // and the one with which it begins disabled (Linux 5.10).
@@ -21,6 +26,15 @@ func Enable(u *uring.Ring, flags uring.SQEFlags, ops ...uring.Op) (restricted bo
 	for _, op := range ops {
 		rs = append(rs, uring.AllowOp(op))
 	}
-	restricted = u.RegisterRestrictions(rs) == nil
-	return restricted, u.EnableRings()
+	restricted = again(func() error { return u.RegisterRestrictions(rs) }) == nil
+	return restricted, again(u.EnableRings)
+}
+
+// again makes a call until no signal interrupts it: before Linux 5.13 it waits for the ring to be quiet.
+func again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }
