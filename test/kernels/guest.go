@@ -71,7 +71,7 @@ func allSteps() []plan.Step {
 const featureStep = "guest"
 
 const forTheHost = "^TestInjected|^TestMeasure|^TestReader|" +
-	"^TestHouseRules$|^TestRelease$|^TestAPI$|^TestRaceReported$|^TestPoison$|^TestWalkSource$"
+	"^TestHouseRules$|^TestRelease$|^TestAPI$|^TestLinks$|^TestRaceReported$|^TestPoison$|^TestWalkSource$"
 
 const (
 	tries      = 3 // of a boot; a guest that has said anything is not started again
