@@ -186,7 +186,8 @@ func (f *file) Close() error {
 	if f.atomic != nil {
 		f.atomic.Close()
 	}
-	return f.File.Close() // with it go the locks
+	f.Unlock(vfs.LOCK_NONE) // closing gives it up, too, but perhaps only when the kernel has let go of the last request
+	return f.File.Close()
 }
 
 func (f *file) ReadAt(p []byte, off int64) (int, error) {

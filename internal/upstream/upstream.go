@@ -101,14 +101,6 @@ func (m *Module) Write(t testing.TB, name, content string) {
 	}
 }
 
-// Remove removes a file of the module, which must exist.
-func (m *Module) Remove(t testing.TB, name string) {
-	t.Helper()
-	if err := os.Remove(filepath.Join(m.Dir, name)); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Edit replaces old, which must be there once, in a file of the module.
 func (m *Module) Edit(t testing.TB, name, old, replacement string) {
 	t.Helper()
@@ -213,12 +205,6 @@ func (w *Workspace) Test(t testing.TB, m *Module, env []string, args ...string) 
 	slices.Sort(r.Failed)
 	r.Failed = slices.Compact(r.Failed)
 	return r
-}
-
-// Run runs a command of go in the module.
-func (w *Workspace) Run(t testing.TB, m *Module, env []string, args ...string) string {
-	t.Helper()
-	return command(t, m.Dir, w.env(env), "go", args...)
 }
 
 func (w *Workspace) env(env []string) []string {
