@@ -53,7 +53,7 @@ func newCompletions(t *testing.T) *completions {
 	if c.queue, err = newQueue(u, 16, new(count.Counter)); err != nil {
 		t.Fatal(err)
 	}
-	c.state = running // nobody is woken: completions are handed to it by hand
+	c.state, c.submitter.running = running, true // nobody is woken: completions are handed to it by hand
 	return c
 }
 
@@ -187,7 +187,7 @@ func (c *completions) end(t *testing.T) {
 	if !c.quiet() || len(c.slots.free) != len(c.slots.all) {
 		t.Errorf("%d of %d slots are free, %d requests in flight", len(c.slots.free), len(c.slots.all), c.queue.inFlight.Load())
 	}
-	c.state = idle
+	c.state, c.submitter.running = idle, false
 	c.refuse()
 	if n := c.close(time.Minute); n != 0 {
 		t.Errorf("%d requests in flight at the end", n)
