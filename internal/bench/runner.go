@@ -188,10 +188,8 @@ func ratios(of, to *Side) (list []float64) {
 	return list
 }
 
-// Failed tells whether a side could not do the cell.
-func (res *Result) Failed() bool {
-	return slices.ContainsFunc(res.Sides(), func(s *Side) bool { return s.Error != "" })
-}
+// Failed tells whether one of the two could not do the cell. Another build may not know it.
+func (res *Result) Failed() bool { return res.OS.Error != "" || res.Ring.Error != "" }
 
 // median returns the middle of v, the mean of the two middle ones if there is none.
 func median[T cmp.Ordered](v []T) T {
