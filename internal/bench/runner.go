@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -300,6 +301,8 @@ func (res *Result) doubts(on storage) (d []string) {
 		expect("ring or blocking call", ring+blocking, 190) // the write, alone or not, and the sync
 	case c.Mode == Direct && c.Op.writes() && c.Goroutines <= 8:
 		expect("ring or blocking call", ring+blocking, 95) // writes that are alone: docs/design.md
+	case c.Mode != Cached && !c.Op.appends() && !(c.Mode == Cold && c.Op == SeqRead) && c.Goroutines <= 4*runtime.GOMAXPROCS(0)+2:
+		expect("ring or blocking call", ring+blocking, 90) // those that are few: docs/design.md
 	case c.Mode == Direct:
 		expect("ring", ring, 95)
 	case c.Op == Append:
