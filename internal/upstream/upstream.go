@@ -101,6 +101,14 @@ func (m *Module) Write(t testing.TB, name, content string) {
 	}
 }
 
+// Remove removes a file of the module, which must exist.
+func (m *Module) Remove(t testing.TB, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(m.Dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Edit replaces old, which must be there once, in a file of the module.
 func (m *Module) Edit(t testing.TB, name, old, replacement string) {
 	t.Helper()
@@ -163,6 +171,7 @@ func (w *Workspace) Test(t testing.TB, m *Module, env []string, args ...string) 
 		t.Fatal(err)
 	}
 	var r Result
+	var output strings.Builder // megabytes, in many pieces
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var e event
 		if err1 := dec.Decode(&e); err1 == io.EOF {
@@ -189,7 +198,7 @@ func (w *Workspace) Test(t testing.TB, m *Module, env []string, args ...string) 
 		case "fail":
 			r.Failed = append(r.Failed, name)
 		case "output", "build-output":
-			r.Output += e.Output
+			output.WriteString(e.Output)
 			if found := check1Failed.FindStringSubmatch(e.Output); found != nil {
 				r.Failed = append(r.Failed, e.Package+" "+found[1])
 			}
@@ -199,6 +208,7 @@ func (w *Workspace) Test(t testing.TB, m *Module, env []string, args ...string) 
 			}
 		}
 	}
+	r.Output = output.String()
 	if err != nil && len(r.Failed) == 0 {
 		t.Fatalf("go %q: %v\n%s", args, err, r.Output)
 	}
