@@ -62,22 +62,16 @@ func init() {
 var suites = []struct {
 	dir, name string
 	atLeast   int      // so many tests pass
-	args      []string // of the short form, before the package
-	flags     []string // of the short form, behind it
+	flags     []string // of the short form
 	long      bool     // of the long form only
 }{
 	{dir: "vfs", name: "vfs", atLeast: 60},
-	{dir: ".", name: "pebble", atLeast: 600, args: []string{"-short", "-skip", inMemory}},
+	{dir: ".", name: "pebble", atLeast: 600, long: true},        // all but 8 of them in memory
 	{dir: "sstable", name: "sstable", atLeast: 300, long: true}, // nearly all of them in memory
 	{dir: "tool", name: "tool", atLeast: 25},
 	{dir: "metamorphic", name: "metamorphic", atLeast: 150},
 	{dir: "internal/metamorphic", name: "metamorphic", atLeast: 300, flags: []string{"-ops", "uniform:2000-3000"}},
 }
-
-// inMemory are the slowest of the tests that use no file on disk, for the short form.
-const inMemory = "^(TestDBCompactionCrash|TestLargeKeys|TestIteratorErrors|TestSnapshotRangeDeletionStress|TestCompaction|" +
-	"TestCrashDuringManifestWrite_LargeKeys|TestCorruptReadError|TestCheckpointCompaction|TestWALFailover.*|" +
-	"TestIterator_RandomErrors)$"
 
 // TestSuite runs pebble's own tests with our FS in the place of vfs.Default. With RINGFILE_PEBBLE set to a duration it
 // runs them whole, and the metamorphic ones again and again for that long on each backend:
@@ -107,9 +101,6 @@ func TestSuite(t *testing.T) {
 					t.Skip("nearly all in memory: in the long form only")
 				}
 				args := strings.Fields(os.Getenv("RINGFILE_PEBBLE_FLAGS"))
-				if long == "" {
-					args = append(args, s.args...)
-				}
 				args = append(args, "-timeout", "1h", "./"+s.dir, "-args")
 				if s.dir == "internal/metamorphic" {
 					args = append(args, "-fs", "disk", "-dir", t.TempDir())
