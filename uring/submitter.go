@@ -1,8 +1,6 @@
 package uring
 
-import (
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Submitter submits what becomes visible in the submission queue of a ring, from a thread that waits for it in the
 // kernel. It is to a thread of the program what SQPOLL is to one of the kernel, but it sleeps whenever there is nothing to
@@ -60,8 +58,8 @@ const (
 	woken  // or about to be woken
 )
 
-// Interrupt has Run return before it submits what becomes visible from now on. A submission that is under way goes on, for as long as
-// it takes. If Run may sleep, it wants Wake, too.
+// Interrupt has Run return before it submits what becomes visible from now on. A submission that is under way goes on,
+// for as long as it takes. If Run may sleep, it wants Wake, too.
 func (s *Submitter) Interrupt() { s.interrupt.Store(1) }
 
 // Run submits until it is interrupted, and then returns nil, or until the kernel refuses: the error is that of
