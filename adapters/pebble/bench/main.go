@@ -12,202 +12,40 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/pprof"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/ringfile/ringfile"
 	pebblefs "github.com/ringfile/ringfile/adapters/pebble"
-	"github.com/ringfile/ringfile/internal/cputime"
+	"github.com/ringfile/ringfile/internal/compare"
 )
 
 var (
-	dir       = flag.String("dir", "", "where to make the databases")
 	keys      = flag.Int("keys", 1_000_000, "keys in the database")
 	valueSize = flag.Int("value", 1000, "bytes of a value")
-	workloads = flag.String("workloads", "C,B,A,E,sync", "what to run")
-	states    = flag.String("states", "cold,cached", "of the page cache")
-	clients   = flag.String("clients", "1,16,64,256", "goroutines")
-	reps      = flag.Int("reps", 5, "repetitions of each measurement")
-	duration  = flag.Duration("time", 5*time.Second, "how long each of them takes")
-	child     = flag.String("child", "", "a `measurement` to make in this process (what the program itself starts)")
 )
 
-// run is one measurement, and result its outcome.
-type (
-	run struct {
-		FS, Workload, State string
-		Clients             int
-	}
-	result struct {
-		Rate    float64       // operations a second
-		P99     time.Duration // of their latencies
-		CPU     time.Duration // processor time for each
-		Threads int
-	}
-)
+const states, clients = "cold,cached", "1,16,64,256"
 
 func main() {
-	log.SetFlags(0)
-	flag.Parse()
-	var err error
-	switch {
-	case *dir == "" || flag.NArg() != 0:
-		flag.Usage()
-		os.Exit(2)
-	case *child != "":
-		err = measureHere(*child)
-	default:
-		err = compare()
-	}
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
-// compare makes the database and prints the table.
-func compare() error {
-	base, err := os.MkdirTemp(*dir, "pebble-bench-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(base)
-	if err := load(base); err != nil {
-		return err
-	}
-	type row struct {
-		ratio float64
-		text  string
-	}
-	var rows []row
-	for _, workload := range strings.Split(*workloads, ",") {
-		for _, state := range strings.Split(*states, ",") {
-			for _, c := range strings.Split(*clients, ",") {
-				n, err := strconv.Atoi(c)
-				if err != nil {
-					return err
-				}
-				var os, ring []result
-				for rep := range *reps {
-					for side := range 2 {
-						r := run{"ringfile", workload, state, n}
-						results := &ring
-						if (rep+side)%2 == 0 { // each goes first as often as last
-							r.FS, results = "default", &os
-						}
-						res, err := measure(base, r)
-						if err != nil {
-							return err
-						}
-						*results = append(*results, res)
-					}
-				}
-				ratios := column(ring, func(i int) float64 { return ring[i].Rate / os[i].Rate })
-				both := func(format string, value func(r result) float64) string {
-					o := column(os, func(i int) float64 { return value(os[i]) })
-					r := column(ring, func(i int) float64 { return value(ring[i]) })
-					return fmt.Sprintf(format+" / "+format, median(o), median(r))
-				}
-				rows = append(rows, row{median(ratios), fmt.Sprintf("| %s | %s | %d | %s | %.2f (%.2f-%.2f) | %s | %s | %s |",
-					workload, state, n, both("%.0f", func(r result) float64 { return r.Rate }),
-					median(ratios), ratios[0], ratios[len(ratios)-1],
-					both("%.3g", func(r result) float64 { return r.P99.Seconds() * 1e3 }),
-					both("%.1f", func(r result) float64 { return r.CPU.Seconds() * 1e6 }),
-					both("%.0f", func(r result) float64 { return float64(r.Threads) }))})
-				fmt.Fprintln(log.Writer(), rows[len(rows)-1].text)
-			}
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b row) int { return int(1e6 * (a.ratio - b.ratio)) })
-	fmt.Println("\nDefault / ringfile:\n\n| workload | page cache | clients | operations/s | ratio (range) | p99 ms | CPU µs/op | threads |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
-	for _, r := range rows {
-		fmt.Println(r.text)
-	}
-	return nil
-}
-
-// column returns a value of each result, sorted.
-func column(results []result, value func(i int) float64) []float64 {
-	v := make([]float64, len(results))
-	for i := range results {
-		v[i] = value(i)
-	}
-	slices.Sort(v)
-	return v
-}
-
-func median(sorted []float64) float64 {
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
-// measure makes a measurement in a new process, on a copy of the database.
-func measure(base string, r run) (res result, err error) {
-	work := base + "-copy"
-	defer os.RemoveAll(work)
-	if err := os.Mkdir(work, 0o755); err != nil {
-		return res, err
-	}
-	entries, err := os.ReadDir(base)
-	if err != nil {
-		return res, err
-	}
-	for _, e := range entries {
-		from, to := filepath.Join(base, e.Name()), filepath.Join(work, e.Name())
-		if strings.HasSuffix(e.Name(), ".sst") { // never written again
-			err = os.Link(from, to)
-		} else if !e.IsDir() {
-			err = vfs.CopyAcrossFS(vfs.Default, from, vfs.Default, to)
-		}
-		if err == nil {
-			err = touch(to, r.State == "cold")
-		}
-		if err != nil {
-			return res, err
-		}
-	}
-	description, err := json.Marshal(r)
-	if err != nil {
-		return res, err
-	}
-	cmd := exec.Command(os.Args[0], "-dir", work, "-keys", strconv.Itoa(*keys), "-value", strconv.Itoa(*valueSize),
-		"-time", duration.String(), "-child", string(description))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return res, fmt.Errorf("%+v: %w", r, err)
-	}
-	return res, json.Unmarshal(out, &res)
-}
-
-// touch drops a file from the page cache, or brings it there.
-func touch(name string, drop bool) error {
-	f, err := ringfile.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if drop {
-		return f.Advise(0, 0, ringfile.AdviceDontNeed)
-	}
-	_, err = io.Copy(io.Discard, f)
-	return err
+	compare.Main(compare.Program{
+		Workloads: []compare.Workload{
+			{Name: "C", States: states, Clients: clients},
+			{Name: "B", States: states, Clients: clients},
+			{Name: "A", States: states, Clients: clients},
+			{Name: "E", States: states, Clients: clients},
+			{Name: "sync", States: "cached", Clients: clients},
+		},
+		Load:   load,
+		Linked: func(name string) bool { return strings.HasSuffix(name, ".sst") },
+		Open:   prepare,
+	})
 }
 
 // open opens the database in dir.
@@ -250,65 +88,30 @@ func load(dir string) error {
 	return db.Close()
 }
 
-// measureHere makes the measurement that a description stands for and prints its result.
-func measureHere(description string) error {
-	var r run
-	if err := json.NewDecoder(strings.NewReader(description)).Decode(&r); err != nil {
-		return err
+// prepare opens the database for a measurement.
+func prepare(dir string, r compare.Run) (compare.Work, error) {
+	fs := vfs.FS(vfs.Default)
+	if r.Ringfile {
+		fs = pebblefs.FS{}
 	}
-	fs := vfs.FS(pebblefs.FS{})
-	if r.FS == "default" {
-		fs = vfs.Default
-	}
-	db, err := open(*dir, fs)
+	db, err := open(dir, fs)
 	if err != nil {
-		return err
+		return compare.Work{}, err
 	}
-	var (
-		clients   sync.WaitGroup
-		failure   atomic.Pointer[error]
-		inserted  atomic.Int64
-		latencies = make([][]time.Duration, r.Clients)
-		cpu       = cputime.Process()
-		begin     = time.Now()
-	)
+	var inserted atomic.Int64
+	zipfs := make([]*rand.Zipf, r.Clients)
+	values := make([][]byte, r.Clients)
 	for c := range r.Clients {
-		clients.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(c), 1))
-			zipf := rand.NewZipf(random, 1.01, 1, uint64(*keys-1))
-			value := bytes.Repeat([]byte{byte(c)}, *valueSize)
-			for last := begin; last.Sub(begin) < *duration && failure.Load() == nil; {
-				i := random.IntN(*keys)
-				if r.State == "cached" {
-					i = int(zipf.Uint64())
-				}
-				if err := operate(db, r.Workload, random, i, value, &inserted); err != nil {
-					failure.Store(&err)
-				}
-				now := time.Now()
-				latencies[c] = append(latencies[c], now.Sub(last))
-				last = now
-			}
-		})
+		zipfs[c] = rand.NewZipf(rand.New(rand.NewPCG(uint64(c), 2)), 1.01, 1, uint64(*keys-1))
+		values[c] = bytes.Repeat([]byte{byte(c)}, *valueSize)
 	}
-	clients.Wait()
-	elapsed := time.Since(begin)
-	cpu = cputime.Process() - cpu
-	if err := failure.Load(); err != nil {
-		return *err
-	}
-	all := slices.Concat(latencies...)
-	slices.Sort(all)
-	res := result{
-		Rate:    float64(len(all)) / elapsed.Seconds(),
-		P99:     all[len(all)*99/100],
-		CPU:     cpu / time.Duration(len(all)),
-		Threads: pprof.Lookup("threadcreate").Count(),
-	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(res)
+	return compare.Work{Close: db.Close, Do: func(c int, random *rand.Rand) error {
+		i := random.IntN(*keys)
+		if r.State == "cached" {
+			i = int(zipfs[c].Uint64())
+		}
+		return operate(db, r.Workload, random, i, values[c], &inserted)
+	}}, nil
 }
 
 // operate does one operation of a workload, on key i.
