@@ -23,7 +23,7 @@ import (
 //
 // What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
 // form with a context, ReadvAt and WritevAt take several buffers, WriteAtAtomic writes what must not be torn,
-// Lock and TryLock lock against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData,
+// Lock, TryLock and Lockable are about locks against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData,
 // Advise and Cached reach system calls that os does not, and the Start methods return a Future. ReadAtMulti and Batch carry out
 // many operations together.
 type File struct {

@@ -61,6 +61,12 @@ func (f *File) TryLock(off, length int64, mode LockMode) (bool, error) {
 	return f.tryLock(context.Background(), off, length, mode)
 }
 
+// Lockable reports whether TryLock would take the lock, and does not take it. What it says may be over when it
+// returns. See fcntl(2), F_OFD_GETLK; on Windows the lock is taken for a moment.
+func (f *File) Lockable(off, length int64, mode LockMode) (bool, error) {
+	return f.lockMode(context.Background(), lockOp{name: "lock", off: off, length: length, mode: mode, test: true})
+}
+
 // Unlock gives up what the File has locked of the length bytes at off, zero for all behind off. To unlock what is
 // not locked is no error. On Windows the range must be one that was locked.
 func (f *File) Unlock(off, length int64) error {
@@ -69,10 +75,15 @@ func (f *File) Unlock(off, length int64) error {
 }
 
 func (f *File) tryLock(ctx context.Context, off, length int64, mode LockMode) (bool, error) {
-	if f.valid() && mode > LockShared {
-		return false, f.t.wrap("lock", syscall.EINVAL)
+	return f.lockMode(ctx, lockOp{name: "lock", off: off, length: length, mode: mode})
+}
+
+// lockMode is lockCall for an operation that has a mode.
+func (f *File) lockMode(ctx context.Context, op lockOp) (bool, error) {
+	if f.valid() && op.mode > LockShared {
+		return false, f.t.wrap(op.name, syscall.EINVAL)
 	}
-	return f.lockCall(ctx, lockOp{name: "lock", off: off, length: length, mode: mode})
+	return f.lockCall(ctx, op)
 }
 
 // lockOp is a call about locks, its name the one in errors.
@@ -80,11 +91,15 @@ type lockOp struct {
 	name        string
 	off, length int64
 	mode        LockMode
+	test        bool // only tells whether the lock could be taken
 }
 
 func (op lockOp) call(t *target) (ok bool, err error) {
-	if op.name == "unlock" {
+	switch {
+	case op.name == "unlock":
 		return true, t.UnlockRange(op.off, op.length)
+	case op.test:
+		return t.LockableRange(op.off, op.length, op.mode == LockShared)
 	}
 	return t.LockRange(op.off, op.length, op.mode == LockShared)
 }

@@ -30,6 +30,9 @@ func testLock(t *testing.T, e *ringfile.Engine, kind, dir string) {
 	defer g.Close()
 	try := func(what string, f *ringfile.File, off, length int64, mode ringfile.LockMode, want bool) {
 		t.Helper()
+		if ok, err := f.Lockable(off, length, mode); ok != want || err != nil {
+			t.Errorf("%s: Lockable = %v, %v, want %v", what, ok, err, want)
+		}
 		if ok, err := f.TryLock(off, length, mode); ok != want || err != nil {
 			t.Errorf("%s: %v, %v, want %v", what, ok, err, want)
 		}
@@ -202,6 +205,7 @@ func TestLockRefused(t *testing.T) {
 		}
 		checkErrno(t, "a negative offset", "lock", errorOf(r.TryLock(-1, 1, shared)), syscall.EINVAL)
 		checkErrno(t, "an unknown mode", "lock", errorOf(r.TryLock(0, 0, 2)), syscall.EINVAL)
+		checkErrno(t, "an unknown mode", "lock", errorOf(r.Lockable(0, 0, 2)), syscall.EINVAL)
 		checkErrno(t, "a negative length", "unlock", r.Unlock(1, -1), syscall.EINVAL)
 		r.Close()
 		if err := r.Unlock(0, 0); !errors.Is(err, fs.ErrClosed) || !strings.HasPrefix(err.Error(), "unlock ") {

@@ -11,7 +11,7 @@ import (
 
 // The bytes of a database that connections lock, whatever the program and the VFS. See os.h of SQLite.
 const (
-	pendingByte  = 1 << 30         // exclusive: somebody waits until all readers have gone; shared, for a moment: by who becomes one
+	pendingByte  = 1 << 30         // exclusive: somebody waits until all readers have gone
 	reservedByte = pendingByte + 1 // exclusive: somebody is going to write
 	sharedFirst  = pendingByte + 2 // shared: reads; exclusive: writes
 	sharedSize   = 510
@@ -29,14 +29,15 @@ func (f *file) Lock(level vfs.LockLevel) error {
 	}
 	switch level {
 	case vfs.LOCK_SHARED:
-		if err := f.take(pendingByte, 1, ringfile.LockShared); err != nil {
-			return err
+		// Readers that come later let a writer in that waits.
+		free, err := f.Lockable(pendingByte, 1, ringfile.LockShared)
+		switch {
+		case err != nil:
+			return vfs.SystemError(err, sqlite3.IOERR_LOCK)
+		case !free:
+			return sqlite3.BUSY
 		}
-		err := f.take(sharedFirst, sharedSize, ringfile.LockShared)
-		if err1 := f.drop(pendingByte, 1); err == nil {
-			err = err1
-		}
-		if err != nil {
+		if err := f.take(sharedFirst, sharedSize, ringfile.LockShared); err != nil {
 			return err
 		}
 	case vfs.LOCK_RESERVED:
@@ -45,7 +46,7 @@ func (f *file) Lock(level vfs.LockLevel) error {
 		}
 	case vfs.LOCK_EXCLUSIVE:
 		if f.level == vfs.LOCK_RESERVED {
-			// Those that become readers have it for a moment only.
+			// Those that become readers have it for a moment only, where SQLite's own VFS reads.
 			if err := f.File.Lock(forever, pendingByte, 1, ringfile.LockExclusive); err != nil {
 				return vfs.SystemError(err, sqlite3.IOERR_LOCK)
 			}
@@ -76,20 +77,13 @@ func (f *file) Unlock(level vfs.LockLevel) (err error) {
 	return err
 }
 
-// CheckReservedLock reports whether a connection is going to write. It asks for a shared lock, so that another
-// connection which wants to write at that very moment may find the database busy.
+// CheckReservedLock reports whether a connection is going to write.
 func (f *file) CheckReservedLock() (bool, error) {
 	if f.level >= vfs.LOCK_RESERVED {
 		return true, nil
 	}
-	ok, err := f.TryLock(reservedByte, 1, ringfile.LockShared)
-	if err != nil {
-		return false, vfs.SystemError(err, sqlite3.IOERR_CHECKRESERVEDLOCK)
-	}
-	if !ok {
-		return true, nil
-	}
-	return false, f.drop(reservedByte, 1)
+	free, err := f.Lockable(reservedByte, 1, ringfile.LockShared)
+	return !free, vfs.SystemError(err, sqlite3.IOERR_CHECKRESERVEDLOCK)
 }
 
 // take takes a lock, if nobody else has one that is in the way.

@@ -13,15 +13,13 @@ import (
 // LockRange takes a lock of the open file description on a range, if nobody holds one that is in the way; ok reports
 // whether it has it. A length of zero means all behind off. See fcntl(2), F_OFD_SETLK (Linux 3.15).
 func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
-	kind := int16(unix.F_WRLCK)
-	if shared {
-		kind = unix.F_RDLCK
-	}
-	err = h.setLock(kind, off, length)
-	if err == syscall.EACCES && h.lockable(kind, off, length) {
-		err = h.setLock(kind, off, length) // it may have been given up in between
-		if err == syscall.EACCES {
-			return false, err // nobody is in the way: a security module refuses it
+	err = h.setLock(lockKind(shared), off, length)
+	if err == syscall.EACCES {
+		if ok, _ := h.LockableRange(off, length, shared); ok {
+			err = h.setLock(lockKind(shared), off, length) // it may have been given up in between
+			if err == syscall.EACCES {
+				return false, err // nobody is in the way: a security module refuses it
+			}
 		}
 	}
 	switch err {
@@ -33,10 +31,17 @@ func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
 	return false, err
 }
 
-// lockable reports whether nobody holds a lock that is in the way.
-func (h Handle) lockable(kind int16, off, length int64) bool {
-	lock, err := h.fcntlLock(ofdGetLock, unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length})
-	return err == nil && lock.Type == unix.F_UNLCK
+// LockableRange reports whether nobody holds a lock that would be in the way of LockRange. See fcntl(2), F_OFD_GETLK.
+func (h Handle) LockableRange(off, length int64, shared bool) (bool, error) {
+	lock, err := h.fcntlLock(ofdGetLock, unix.Flock_t{Type: lockKind(shared), Whence: io.SeekStart, Start: off, Len: length})
+	return err == nil && lock.Type == unix.F_UNLCK, err
+}
+
+func lockKind(shared bool) int16 {
+	if shared {
+		return unix.F_RDLCK
+	}
+	return unix.F_WRLCK
 }
 
 // UnlockRange gives locks on a range up.

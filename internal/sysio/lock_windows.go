@@ -21,6 +21,15 @@ func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
 	return err == nil, err
 }
 
+// LockableRange takes the lock to find out, and gives it up.
+func (h Handle) LockableRange(off, length int64, shared bool) (bool, error) {
+	ok, err := h.LockRange(off, length, shared)
+	if !ok || err != nil {
+		return false, err
+	}
+	return true, h.UnlockRange(off, length)
+}
+
 // UnlockRange gives a lock up that was taken on that very range.
 func (h Handle) UnlockRange(off, length int64) error {
 	low, high, at := lockRange(off, length)

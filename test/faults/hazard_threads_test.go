@@ -93,7 +93,7 @@ var fileMethods = map[string]arguments{
 	"Seek": func(*caller) []any { return []any{int64(0), 2} }, "SetDeadline": past, "SetReadDeadline": past,
 	"SetWriteDeadline": past, "StartDatasync": nil, "StartReadAt": bufferAt, "StartReadvAt": vectorAt,
 	"StartSync": nil, "StartWriteAt": bufferAt, "StartWritevAt": vectorAt, "Stat": nil, "Sync": nil,
-	"SyncContext": withCtx, "SyscallConn": nil, "Truncate": size, "TryLock": lock, "Unlock": length,
+	"SyncContext": withCtx, "SyscallConn": nil, "Truncate": size, "TryLock": lock, "Lockable": lock, "Unlock": length,
 	"Write": buffer, "WriteAt": bufferAt, "WriteAtAtomic": bufferAt, "WriteAtContext": after(bufferAt), "WriteContext": after(buffer),
 	"WriteString": func(*caller) []any { return []any{"text"} },
 	"WriteTo":     func(c *caller) []any { return []any{c.o} },
