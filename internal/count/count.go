@@ -1,7 +1,10 @@
 // Package count counts what many goroutines do at the same time, spread over cache lines.
 package count
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // shards is over how many cache lines a number is spread.
 const shards = 8
@@ -25,29 +28,47 @@ func (c *Counter) Load() (n uint64) {
 	return n
 }
 
-// Traffic counts operations and the bytes that they moved, with one cache line for both: it is for
-// operations that take less than a microsecond.
+// Traffic counts operations and the bytes that they moved, with one atomic operation for both: it is for operations
+// that take less than a microsecond.
 type Traffic struct {
 	cells [shards]struct {
-		ops, bytes atomic.Uint64
-		_          [48]byte
+		recent atomic.Uint64 // bytes, and above them operations
+		_      [56]byte
 	}
+	mu         sync.Mutex // held to move what is recent to the rest
+	ops, bytes uint64     // the rest
 }
+
+// The two parts of recent. One operation moves less than 2 GiB.
+const (
+	byteBits = 42
+	oneOp    = 1 << byteBits
+	full     = 1<<63 | 1<<(byteBits-1) // one of the parts is half full
+)
 
 // Add counts one operation that moved n bytes.
 func (t *Traffic) Add(n int) {
-	cell := &t.cells[Spread(shards)]
-	cell.ops.Add(1)
-	if n > 0 {
-		cell.bytes.Add(uint64(n))
+	recent := &t.cells[Spread(shards)].recent
+	if recent.Add(oneOp+uint64(max(n, 0)))&full != 0 {
+		t.mu.Lock()
+		t.take(recent)
+		t.mu.Unlock()
 	}
+}
+
+// take moves what is recent to the rest. mu is held.
+func (t *Traffic) take(recent *atomic.Uint64) {
+	n := recent.Swap(0)
+	t.ops += n >> byteBits
+	t.bytes += n & (oneOp - 1)
 }
 
 // Load returns how many operations there were, and the bytes.
 func (t *Traffic) Load() (ops, bytes uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for i := range t.cells {
-		ops += t.cells[i].ops.Load()
-		bytes += t.cells[i].bytes.Load()
+		t.take(&t.cells[i].recent)
 	}
-	return ops, bytes
+	return t.ops, t.bytes
 }

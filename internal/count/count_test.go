@@ -27,6 +27,30 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// TestTrafficFull counts more than is counted in one place.
+func TestTrafficFull(t *testing.T) {
+	var traffic Traffic
+	const large, n = 1 << 30, 5 << 12
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range n / 4 {
+				traffic.Add(large)
+			}
+		})
+	}
+	wg.Wait()
+	if ops, bytes := traffic.Load(); ops != n || bytes != n*large {
+		t.Errorf("%d operations and %d bytes, want %d and %d", ops, bytes, n, n*large)
+	}
+	for range 3 << 20 {
+		traffic.Add(0)
+	}
+	if ops, bytes := traffic.Load(); ops != n+3<<20 || bytes != n*large {
+		t.Errorf("%d operations and %d bytes, want %d and %d", ops, bytes, n+3<<20, n*large)
+	}
+}
+
 // TestSpread asks for a place among few and many, as powers of two.
 func TestSpread(t *testing.T) {
 	for n := 1; n <= 1<<16; n *= 2 {
