@@ -150,6 +150,8 @@ func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, ti
 // use their buffers for longer than the call lasts. A call on a file on disk that was in flight,
 // without a deadline, when one was set is interrupted only if the kernel can cancel it.
 //
+// What is done with the descriptor (Fd, SyscallConn) knows no deadlines, but see SyscallConn for what net does with it.
+//
 // Directories and devices that os cannot poll have no deadlines: os.ErrNoDeadline.
 func (f *File) SetDeadline(t time.Time) error {
 	return f.setDeadline(t, (*os.File).SetDeadline, true, true)

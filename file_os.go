@@ -57,20 +57,46 @@ func (f *File) Dup() (*os.File, error) {
 		return nil, err
 	}
 	defer f.t.end()
-	f.t.position.Lock(nil, nil) // for transfers that have begun, and move the position themselves
-	f.t.shared.Store(true)
-	f.t.position.Unlock()
+	f.t.leaveToKernel()
 	o, err := f.t.Handle.Dup()
 	return o, f.t.wrap("dup", err)
 }
 
-// SyscallConn gives raw access to the descriptor, which cannot be closed in the meantime.
+// SyscallConn gives raw access to the descriptor, which cannot be closed in the meantime. What is done with it holds a
+// thread that ringfile does not count, and knows no deadline. So on a file on disk that has a read deadline the
+// RawConn's Read fails, without a call of its function: net, which asks for it to have the kernel send the file to a
+// connection (io.CopyN, http.ServeContent), calls the File's own Read instead.
 func (f *File) SyscallConn() (syscall.RawConn, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
 	}
-	return f.t.OS.SyscallConn()
+	raw, err := f.t.OS.SyscallConn()
+	if err != nil || !f.t.Seekable {
+		return raw, err
+	}
+	return rawConn{raw, &f.t}, nil
 }
+
+// rawConn is the RawConn of a file on disk.
+type rawConn struct {
+	syscall.RawConn
+	t *target
+}
+
+func (c rawConn) Read(fn func(fd uintptr) bool) error {
+	if c.t.readBy.armed.Load() {
+		return c.t.wrap("rawread", errDeadlineRaw)
+	}
+	c.t.leaveToKernel() // as fn may move it
+	return c.RawConn.Read(fn)
+}
+
+func (c rawConn) Write(fn func(fd uintptr) bool) error {
+	c.t.leaveToKernel()
+	return c.RawConn.Write(fn)
+}
+
+var errDeadlineRaw = errors.New("the file has a deadline, which a call with its descriptor does not know: use its Read, or SetReadDeadline(time.Time{})")
 
 // Stat describes the file. See fstat(2).
 func (f *File) Stat() (fs.FileInfo, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -530,4 +531,51 @@ func TestAppend(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeadlineSends has net send a file to a connection, which it does with the descriptor: not past a deadline.
+func TestDeadlineSends(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer l.Close()
+	routes(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+		f, err := e.Open(testutil.PatternFile(t, fileSize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		peer, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		f.SetReadDeadline(time.Now().Add(-time.Second))
+		if n, err := io.CopyN(conn, f, 8192); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("CopyN past the deadline = %d, %v", n, err)
+		}
+		buf := make([]byte, 8192)
+		for i, deadline := range []time.Time{time.Now().Add(time.Hour), {}} {
+			f.SetReadDeadline(deadline)
+			at := int64(i) * 3 * 8192
+			if n, err := f.Read(buf); n != len(buf) || err != nil || testutil.CheckPattern(buf, at) >= 0 {
+				t.Fatalf("Read before CopyN = %d, %v", n, err)
+			}
+			if n, err := io.CopyN(conn, f, 8192); n != 8192 || err != nil {
+				t.Fatalf("CopyN before the deadline = %d, %v", n, err)
+			}
+			if _, err := io.ReadFull(peer, buf); err != nil || testutil.CheckPattern(buf, at+8192) >= 0 {
+				t.Errorf("%v, or other bytes", err)
+			}
+			if n, err := f.Read(buf); n != len(buf) || err != nil || testutil.CheckPattern(buf, at+2*8192) >= 0 {
+				t.Errorf("Read after CopyN = %d, %v, or other bytes", n, err)
+			}
+		}
+	})
 }

@@ -53,6 +53,14 @@ func (t *target) hasOffset(op *operation) bool {
 // device hangs.
 func (t *target) kernelsOwn() bool { return t.shared.Load() || t.copies.Load() > 0 }
 
+// leaveToKernel leaves the position to the kernel from now on, once the transfers that have begun, and move it
+// themselves, are over.
+func (t *target) leaveToKernel() {
+	t.position.Lock(nil, nil)
+	t.shared.Store(true)
+	t.position.Unlock()
+}
+
 // beginCopy begins a copy by os that moves the position, once the transfers there that have begun are over, and
 // writes that were left behind. It has the position to itself, until endCopy, as the system calls that copy take no
 // lock of the kernel's. One that may be silent for long does not keep others from it: they leave the position to
