@@ -2,6 +2,7 @@ package ringfile_test
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -63,7 +64,14 @@ func TestAdopt(t *testing.T) {
 
 // TestAdoptNil adopts nothing.
 func TestAdoptNil(t *testing.T) {
-	if ringfile.Adopt(nil) != nil {
+	if f, err := ringfile.Adopt(nil); f != nil || err != fs.ErrInvalid {
+		t.Errorf("Adopt(nil) = %v, %v", f, err)
+	}
+	e, err := ringfile.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Adopt(nil) != nil {
 		t.Error("a File of nothing")
 	}
 }

@@ -170,7 +170,11 @@ func ExampleAdopt() {
 		if err != nil {
 			return nil, err
 		}
-		return ringfile.Adopt(f), nil
+		rf, err := ringfile.Adopt(f)
+		if err != nil {
+			f.Close()
+		}
+		return rf, err
 	}
 	f, err := open("example-adopt")
 	if err != nil {

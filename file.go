@@ -85,14 +85,17 @@ func CreateTemp(dir, pattern string) (*File, error) {
 
 // Adopt makes a File of f, as of os.Stdout or of what an os.Root has opened. It has f's name, descriptor and
 // position, and closes f when it is closed; f may still be used, and they share the position, but must not be
-// closed by others. To keep an f that is closed apart, adopt a duplicate. It returns nil if f is nil, and for a
-// default engine that cannot be made.
-func Adopt(f *os.File) *File {
+// closed by others. To keep an f that is closed apart, adopt a duplicate. If there is an error, f is as it was:
+// fs.ErrInvalid if it is nil, or that of [Default].
+func Adopt(f *os.File) (*File, error) {
+	if f == nil {
+		return nil, fs.ErrInvalid
+	}
 	e, err := Default()
 	if err != nil {
-		return nil
+		return nil, &fs.PathError{Op: "adopt", Path: f.Name(), Err: err}
 	}
-	return e.Adopt(f)
+	return e.Adopt(f), nil
 }
 
 // Open is the package's Open on this engine.
@@ -145,7 +148,7 @@ func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	return file, nil
 }
 
-// Adopt is the package's Adopt on this engine.
+// Adopt is the package's Adopt on this engine. It returns nil if f is nil.
 func (e *Engine) Adopt(f *os.File) *File {
 	if f == nil {
 		return nil

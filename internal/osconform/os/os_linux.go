@@ -17,9 +17,9 @@ type File = ringfile.File
 
 // The standard streams.
 var (
-	Stdin  = ringfile.Adopt(stdos.Stdin)
-	Stdout = ringfile.Adopt(stdos.Stdout)
-	Stderr = ringfile.Adopt(stdos.Stderr)
+	Stdin  = view(stdos.Stdin)
+	Stdout = view(stdos.Stdout)
+	Stderr = view(stdos.Stderr)
 )
 
 // Open is os.Open for a File under test.
@@ -47,7 +47,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 }
 
 // NewFile is os.NewFile for a File under test.
-func NewFile(fd uintptr, name string) *File { return ringfile.Adopt(stdos.NewFile(fd, name)) }
+func NewFile(fd uintptr, name string) *File { return view(stdos.NewFile(fd, name)) }
 
 // Pipe is os.Pipe for Files under test.
 func Pipe() (r, w *File, err error) { return wrap2(stdos.Pipe()) }
@@ -56,14 +56,14 @@ func wrap(f *stdos.File, err error) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chill(ringfile.Adopt(f), nil)
+	return chill(ringfile.Adopt(f))
 }
 
 func wrap2(r, w *stdos.File, err error) (*File, *File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return ringfile.Adopt(r), ringfile.Adopt(w), nil
+	return view(r), view(w), nil
 }
 
 // Root is os.Root whose methods open Files under test.
@@ -137,5 +137,11 @@ func Duplicate(f *File) (*stdos.File, error) {
 	return stdos.NewFile(uintptr(dup), f.Name()), nil
 }
 
-// view shows f, which stays os's, as a File under test: for looking at, not for use.
-func view(f *stdos.File) *File { return ringfile.Adopt(f) }
+// view is f as a File under test, nil if there is none.
+func view(f *stdos.File) *File {
+	e, err := ringfile.Default()
+	if err != nil {
+		panic(err)
+	}
+	return e.Adopt(f)
+}
