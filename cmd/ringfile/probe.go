@@ -27,9 +27,10 @@ Flags come before the path:
   --json      print one JSON object
   -h, --help  print this text
 
-The exit status is 0 if io_uring is usable, 1 if it is not or the output could
-not be written, 2 for a mistake on the command line or a path that does not
-exist, 130, 143 or 129 after SIGINT (^C), SIGTERM or SIGHUP.
+The exit status is 0 if io_uring is usable, 1 if it is not, programs fail with
+the value of RINGFILE_BACKEND, or the output could not be written, 2 for a
+mistake on the command line or a path that does not exist, 130, 143 or 129
+after SIGINT (^C), SIGTERM or SIGHUP.
 `
 
 // report is what probe finds out. Its JSON form is for programs: the keys stay as they are.
@@ -190,7 +191,7 @@ func runProbe(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(stderr, "ringfile probe: write error: %s\n", describe(err))
 		return exitFailed
-	case !r.Usable:
+	case !r.Usable, r.Backend.Error != "":
 		return exitFailed
 	}
 	return 0
@@ -273,10 +274,15 @@ func tryURing() (*ringfile.Engine, *reason) {
 // text returns the report for people.
 func (r *report) text() string {
 	var p page
-	if r.Usable {
-		p.b.WriteString("io_uring: usable\n")
-	} else {
+	switch {
+	case !r.Usable:
 		fmt.Fprintf(&p.b, "io_uring: NOT usable: %s\n", r.Reason)
+	case r.Backend.Error != "":
+		fmt.Fprintf(&p.b, "io_uring: usable, but programs fail with %s=%s\n", backendVariable, *r.Backend.Variable)
+	case r.Backend.Name != ringfile.BackendURing.String():
+		fmt.Fprintf(&p.b, "io_uring: usable, but switched off by %s=%s\n", backendVariable, *r.Backend.Variable)
+	default:
+		p.b.WriteString("io_uring: usable\n")
 	}
 	kernel := r.OS + "/" + r.Arch
 	if r.Kernel != "" {
@@ -333,7 +339,7 @@ func (b *backendReport) String() string {
 	}
 	switch {
 	case b.Error != "":
-		return variable + ": " + b.Error
+		return b.Error
 	case b.Rings == 0:
 		return fmt.Sprintf("%s backend, %s", b.Name, variable)
 	}

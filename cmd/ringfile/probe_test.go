@@ -88,8 +88,16 @@ func TestProbeBackendVariable(t *testing.T) {
 		if os.Getenv("RINGFILE_BACKEND") != value {
 			t.Errorf("%q: probe changed the variable", value)
 		}
-		if r := runHere(t, "", "probe", t.TempDir()); !strings.Contains(r.stdout, "RINGFILE_BACKEND="+value) {
-			t.Errorf("%q: got %q", value, r.stdout)
+		got := runHere(t, "", "probe", t.TempDir())
+		if !strings.Contains(got.stdout, "RINGFILE_BACKEND="+value) {
+			t.Errorf("%q: got %q", value, got.stdout)
+		}
+		if value == "nonsense" && got.status != exitFailed {
+			t.Errorf("%q: status %d though programs fail", value, got.status)
+		}
+		first, _, _ := strings.Cut(got.stdout, "\n")
+		if want := map[string]string{"blocking": "switched off by", "nonsense": "programs fail with"}[value]; usable() && !strings.Contains(first, want) {
+			t.Errorf("%q: got %q, want %q", value, first, want)
 		}
 	}
 }
