@@ -24,11 +24,13 @@ import (
 // input does.
 
 type childSetup struct {
-	Dir   string  `json:"dir"`
-	Size  int64   `json:"size"`
-	Cell  Cell    `json:"cell"`
-	Ring  bool    `json:"ring"`
-	Spins float64 `json:"spins_per_us"`
+	Dir     string   `json:"dir"`
+	Devices []string `json:"devices,omitempty"`
+	Slow    string   `json:"slow,omitempty"`
+	Size    int64    `json:"size"`
+	Cell    Cell     `json:"cell"`
+	Ring    bool     `json:"ring"`
+	Spins   float64  `json:"spins_per_us"`
 }
 
 type childPiece struct {
@@ -108,7 +110,9 @@ func (setup childSetup) open() (*Session, func(), error) {
 			return nil, nil, err
 		}
 	}
-	s, err := Attach(setup.Dir, setup.Size, engine).Open(setup.Cell, setup.Ring)
+	b := Attach(setup.Dir, setup.Size, engine)
+	b.Devices, b.Slow = setup.Devices, setup.Slow
+	s, err := b.Open(setup.Cell, setup.Ring)
 	if err != nil {
 		if engine != nil {
 			engine.Close()
@@ -157,7 +161,7 @@ func StartChildren(b *Bench, argv []string) func(ctx context.Context, c Cell, us
 			return nil, err
 		}
 		ch.in, ch.enc, ch.dec = in, json.NewEncoder(in), json.NewDecoder(out)
-		_, err = ch.ask(childSetup{Dir: b.Dir, Size: b.Size, Cell: c, Ring: useRing, Spins: spins})
+		_, err = ch.ask(childSetup{b.Dir, b.Devices, b.Slow, b.Size, c, useRing, spins})
 		if err != nil {
 			ch.Close()
 			return nil, err

@@ -46,7 +46,7 @@ func TestServePieces(t *testing.T) {
 		}
 		return a
 	}
-	c := Cell{RandRead, Cached, 4096, 2, 0}
+	c := Cell{Op: RandRead, Mode: Cached, Block: 4096, Goroutines: 2}
 	if a := ask(childSetup{Dir: b.Dir, Size: b.Size, Cell: c, Ring: true, Spins: SpinsPerMicro()}); a.err() != nil {
 		t.Fatal(a.err())
 	}
