@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -65,12 +66,24 @@ func reads(c Cell, goroutines ...int) []Cell {
 
 func (b *Bench) dir() string { return b.Dir }
 
-// otherDir is on the first of the other devices.
+// otherDir is the first of the directories that is on another device than Dir; empty if none is.
 func (b *Bench) otherDir() string {
-	if len(b.Devices) == 0 {
-		return ""
+	for _, dir := range b.Devices {
+		if !sameDevice(dir, b.Dir) {
+			return dir
+		}
 	}
-	return b.Devices[0]
+	return ""
+}
+
+// oneTwice reports whether two of the first n directories are on one device.
+func (b *Bench) oneTwice(n int) bool {
+	for i, dir := range b.Devices[:n] {
+		if slices.ContainsFunc(b.Devices[:i], func(d string) bool { return sameDevice(d, dir) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // skipBeside returns why the cell cannot be measured here for want of devices; empty if it can.
@@ -81,9 +94,9 @@ func (b *Bench) skipBeside(c Cell) string {
 	case c.Beside != "" && besides[c.Beside].cell.Op == "":
 		return fmt.Sprintf("%q beside a cell is not known", c.Beside)
 	case c.Beside != "" && besides[c.Beside].dir(b) == "":
-		return "it wants another device, which was not named"
-	case c.Beside == SyncingAt && sameDevice(b.Dir, b.otherDir()):
-		return "the first directory of --devices is on the device that is measured"
+		return "it wants a directory on another device (--devices, --slow)"
+	case c.Mode == Direct && slices.ContainsFunc(b.Devices[:c.Devices], func(d string) bool { return storageOf(d) == memory }):
+		return "no device: one of the directories is in memory"
 	}
 	return ""
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,13 +12,18 @@ import (
 // TestBesideCells does each cell beside which something goes on, or that is spread over devices, for a moment, with both.
 func TestBesideCells(t *testing.T) {
 	b := newBench(t, 8<<20)
-	if err := b.AddDevices([]string{t.TempDir(), t.TempDir()}, t.TempDir()); err != nil {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	if other, err := os.MkdirTemp("/dev/shm", "ringfile-bench-"); err == nil {
+		defer os.RemoveAll(other)
+		dirs = append(dirs, other) // most probably another device
+	}
+	if err := b.AddDevices(dirs, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range append(BesideCells(), DeviceCells(2, true)...) {
 		for _, useRing := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/ring=%v", c, useRing), func(t *testing.T) {
-				if why := b.Skip(c); why != "" && c.Beside != SyncingAt { // it is the same device here
+				if why := b.Skip(c); why != "" {
 					t.Skip(why)
 				}
 				s, err := b.Run(c, useRing, 5*time.Millisecond)
@@ -62,9 +68,12 @@ func TestSkipBeside(t *testing.T) {
 		}
 	}
 	if sameDevice(b.Dir, b.Dir) {
-		b.Devices = []string{b.Dir}
-		if why := b.Skip(Cell{Beside: SyncingAt}); !strings.Contains(why, "is measured") {
+		b.Devices = []string{b.Dir, b.Dir}
+		if why := b.Skip(Cell{Beside: SyncingAt}); !strings.Contains(why, "another device") {
 			t.Errorf("syncs on the same device: got %q", why)
+		}
+		if b.oneTwice(1) || !b.oneTwice(2) {
+			t.Error("that a directory was given twice is not seen")
 		}
 	}
 }

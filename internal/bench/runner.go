@@ -158,6 +158,9 @@ func (r *Runner) Cell(ctx context.Context, b *Bench, c Cell) (Result, error) {
 		}
 	}
 	res.judge(storageOf(b.Dir))
+	if b.oneTwice(c.Devices) {
+		res.Doubts = append(res.Doubts, "two of the directories are on one device")
+	}
 	return res, nil
 }
 
