@@ -33,10 +33,10 @@ the machine does meanwhile, and warns where that was much.
   --beside          reads while goroutines compute, one for each P, and while another
                     file is synced: their rate, and what goes on beside them
   --devices LIST    directories on other devices, as in /mnt/a,/mnt/b: reads of 64
-                    files spread over one of them and over all, and reads in --dir
-                    while a file in the first is synced
-  --slow DIR        with --devices: the same on all while a file in this directory
-                    is read, too, which is on a slow device
+                    files spread over the first of them and over all, and reads in
+                    --dir while a file on another device is synced
+  --slow DIR        with --devices: reads of the 64 files on all of them while a
+                    file in this directory, on a slow device, is read, too
   --dir D           where to measure; default: the current directory
   --fs LIST         measure on file systems made for it: ext4, xfs, btrfs (loop
                     devices with their images in the directory) and tmpfs; needs
