@@ -306,7 +306,7 @@ func (res *Result) doubts(on storage) (d []string) {
 		}
 	}
 	switch {
-	case !c.Op.routed(): // carried out by os
+	case !c.Op.routed():
 	case on == memory:
 		expect("cache or blocking call", cached+blocking, 95) // small reads never wait there: docs/design.md
 	case on == copyOnWrite && c.Mode == Direct && c.Op == Mix:
