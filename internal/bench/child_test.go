@@ -91,3 +91,24 @@ func TestChildDies(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A build from before cells had something beside them would measure without it, and say nothing.
+func TestOlderChild(t *testing.T) {
+	path, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	start := StartChildren(&Bench{Dir: t.TempDir()}, []string{path, "-c", "echo '{}'; cat >/dev/null"})
+	for _, c := range []struct {
+		cell  Cell
+		knows bool
+	}{{Cell{Op: RandRead}, true}, {Cell{Op: RandRead, Beside: Computing}, false}, {Cell{Op: RandRead, Devices: 1}, false}} {
+		p, err := start(t.Context(), c.cell, true)
+		if (err == nil) != c.knows {
+			t.Errorf("%s: got %v", c.cell, err)
+		}
+		if p != nil {
+			p.Close()
+		}
+	}
+}
