@@ -30,6 +30,13 @@ the machine does meanwhile, and warns where that was much.
   --quick           a few cells, in under a minute (the default)
   --full            the whole matrix, with a report
   --fio             fio's engines beside os.File and ringfile (needs fio)
+  --beside          reads while goroutines compute, one for each P, and while another
+                    file is synced: their rate, and what goes on beside them
+  --devices LIST    directories on other devices, as in /mnt/a,/mnt/b: reads of 64
+                    files spread over the first of them and over all, and reads in
+                    --dir while a file on another device is synced
+  --slow DIR        with --devices: reads of the 64 files on all of them while a
+                    file in this directory, on a slow device, is read, too
   --dir D           where to measure; default: the current directory
   --fs LIST         measure on file systems made for it: ext4, xfs, btrfs (loop
                     devices with their images in the directory) and tmpfs; needs
@@ -39,9 +46,10 @@ the machine does meanwhile, and warns where that was much.
   --size N          size of the large file, as in 512M or 2G; default: 1G, with
                     --quick 256M
   --reps N          pieces of each cell and side; default: 3, 5 for --full in one
-                    directory
+                    directory, --beside and --devices
   --piece-time T    duration of a piece; default: 150ms, 200ms for --full in one
-                    directory, 120ms with --fs, 500ms for --fio
+                    directory, 120ms with --fs, 500ms for --fio, --beside and
+                    --devices
   --cells REGEXP    only cells whose name matches; names are as in
                     op=randread/mode=direct/size=4k/goroutines=32
   --goroutines LIST
@@ -58,6 +66,9 @@ is reported.
 type benchFlags struct {
 	dir, out            string
 	quick, full, fio    bool
+	beside              bool
+	devices             []string
+	slow                string
 	fs                  []string
 	size                int64
 	reps                int
@@ -79,6 +90,9 @@ func benchSet(f *benchFlags) *flag.FlagSet {
 	set.BoolVar(&f.quick, "quick", false, "")
 	set.BoolVar(&f.full, "full", false, "")
 	set.BoolVar(&f.fio, "fio", false, "")
+	set.BoolVar(&f.beside, "beside", false, "")
+	set.StringVar(&f.slow, "slow", "", "")
+	set.Func("devices", "", func(s string) error { f.devices = strings.Split(s, ","); return nil })
 	set.StringVar(&f.dir, "dir", ".", "")
 	set.StringVar(&f.out, "out", "", "")
 	set.StringVar(&f.against, "against", "", "")
@@ -113,6 +127,8 @@ func parseBench(args []string) (f benchFlags, err error) {
 		return f, fmt.Errorf("unexpected argument %s; the directory goes into --dir", quote(set.Arg(0)))
 	case f.quick && f.full:
 		return f, errors.New("--quick and --full exclude each other")
+	case f.slow != "" && f.devices == nil:
+		return f, errors.New("--slow wants --devices")
 	case f.repsGiven && f.reps < 1:
 		return f, fmt.Errorf("--reps %d: must be at least 1", f.reps)
 	case f.timGiven && f.pieceTime < time.Millisecond:
@@ -126,10 +142,10 @@ func parseBench(args []string) (f benchFlags, err error) {
 // defaults fills in what was not given.
 func (f *benchFlags) defaults() {
 	if !f.quick && !f.full {
-		f.full = len(f.fs) > 0 && !f.fio
-		f.quick = !f.full && !f.fio
+		f.full = len(f.fs) > 0 && !f.fio && !f.more()
+		f.quick = !f.full && !f.fio && !f.more()
 	}
-	thorough := f.full && len(f.fs) == 0
+	thorough := (f.full || f.more()) && len(f.fs) == 0
 	if !f.repsGiven {
 		f.reps = 3
 		if thorough {
@@ -142,17 +158,23 @@ func (f *benchFlags) defaults() {
 			f.size = 256 << 20
 		}
 	}
-	if f.out == "" && (f.full || f.fio) {
+	if f.out == "" && (f.full || f.fio || f.more()) {
 		f.out = "ringfile-bench"
 	}
 }
 
-// piece returns the duration of a piece.
-func (f *benchFlags) piece(fio bool) time.Duration {
+// more reports whether cells were asked for that the matrix does not have.
+func (f *benchFlags) more() bool { return f.beside || f.devices != nil }
+
+// long reports whether the cell has long pieces: what computes keeps a P for 10 ms at a time.
+func long(c bench.Cell) bool { return c.Beside != "" || c.Devices > 0 }
+
+// piece returns the duration of a piece, one of the long ones or of the others.
+func (f *benchFlags) piece(long bool) time.Duration {
 	switch {
 	case f.timGiven:
 		return f.pieceTime
-	case fio:
+	case long:
 		return 500 * time.Millisecond
 	case len(f.fs) > 0:
 		return 120 * time.Millisecond
@@ -299,6 +321,12 @@ func (b *bencher) plan(ctx context.Context) error {
 	} else if f.quick {
 		b.cells = bench.Quick()
 	}
+	if f.beside {
+		b.cells = append(b.cells, bench.BesideCells()...)
+	}
+	if f.devices != nil {
+		b.cells = append(b.cells, bench.DeviceCells(len(f.devices), f.slow != "")...)
+	}
 	if f.against != "" {
 		path, err := exec.LookPath(f.against)
 		if err != nil {
@@ -354,7 +382,7 @@ func (b *bencher) cost(name string, c bench.Cell) time.Duration {
 	if b.flags.against != "" {
 		sides++
 	}
-	return time.Duration(sides*b.flags.reps)*(b.flags.piece(false)+40*time.Millisecond) + 250*time.Millisecond
+	return time.Duration(sides*b.flags.reps)*(b.flags.piece(long(c))+40*time.Millisecond) + 250*time.Millisecond
 }
 
 func (b *bencher) fioCost() time.Duration {
@@ -395,16 +423,20 @@ func (b *bencher) measure(ctx context.Context, p place) error {
 		return err
 	}
 	defer files.Close()
+	if err := files.AddDevices(b.flags.devices, b.flags.slow); err != nil {
+		return err
+	}
 	b.report.Volumes = append(b.report.Volumes, p.Volume)
 	b.screen.print(volumeText(p.Volume))
 	start := bench.StartChildren(files, b.argv)
-	runner := bench.Runner{Reps: b.flags.reps, Time: b.flags.piece(false), Start: start}
+	runner := bench.Runner{Reps: b.flags.reps, Start: start}
 	if b.flags.against != "" {
 		runner.StartOther = bench.StartChildren(files, []string{b.flags.against, "bench", "--piece"})
 	}
 	table := table{screen: b.screen}
 	for _, c := range b.cells {
 		b.screen.bar(b.share(), fmt.Sprintf("%d of %d%s  %s", b.done+1, b.total, b.left(), c))
+		runner.Time = b.flags.piece(long(c))
 		res, err := runner.Cell(ctx, files, c)
 		if err != nil {
 			return err

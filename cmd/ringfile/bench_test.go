@@ -32,6 +32,7 @@ func TestBenchFlags(t *testing.T) {
 		{"goroutines", "--goroutines 1,x", "is no number of goroutines"},
 		{"no goroutine", "--goroutines 0", "is no number of goroutines"},
 		{"file system", "--fs ext4,fat", "unknown file system fat"},
+		{"slow alone", "--slow d", "--devices"},
 		{"all well", "--full --dir d --out o --size 512M --reps 2 --piece-time 10ms --cells x --goroutines 1,2 --fio", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,6 +59,8 @@ func TestBenchDefaults(t *testing.T) {
 		{"--fs ext4,tmpfs", false, true, false, "ringfile-bench", 3, 1 << 30, 120 * time.Millisecond},
 		{"--fs ext4 --quick", true, false, false, "", 3, 256 << 20, 120 * time.Millisecond},
 		{"--fio", false, false, true, "ringfile-bench", 3, 1 << 30, 150 * time.Millisecond},
+		{"--beside", false, false, false, "ringfile-bench", 5, 1 << 30, 150 * time.Millisecond},
+		{"--devices a,b --slow c --quick", true, false, false, "ringfile-bench", 5, 256 << 20, 150 * time.Millisecond},
 		{"--fio --full --reps 2 --piece-time 1ms --size 2G", false, true, true, "ringfile-bench", 2, 2 << 30, time.Millisecond},
 	} {
 		f, err := parseBench(strings.Fields(c.args))
@@ -149,6 +152,32 @@ func TestBenchAgainst(t *testing.T) {
 	got = runHere(t, "", append(args, "--against", filepath.Join(t.TempDir(), "missing"))...)
 	if got.status != 1 || !strings.Contains(got.stderr, "--against") {
 		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+}
+
+// TestBenchBeside measures cells that are not in the matrix, on directories that stand for other devices.
+func TestBenchBeside(t *testing.T) {
+	t.Setenv(childVariable, "")
+	dirs := []string{t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()}
+	got := runHere(t, "", "bench", "--dir", dirs[0], "--out", t.TempDir(), "--size", "8M", "--reps", "2", "--piece-time", "5ms",
+		"--beside", "--devices", dirs[1]+","+dirs[2], "--slow", dirs[3], "--cells", "/goroutines=(8|64)/.*(compute|slow|devices=2)")
+	if got.status != 0 || got.stderr != "" {
+		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
+	}
+	wants := []string{"3 cells", "random read 4 KiB, beside goroutines that compute, one for each P, O_DIRECT",
+		"random read 4 KiB, 64 files on 2 devices, O_DIRECT"}
+	if !strings.Contains(got.stdout, "skipped: ") { // for want of O_DIRECT
+		wants = append(wants, " steps of 100 µs of work per second, ratio ", " reads of it per second, ratio ")
+	}
+	for _, want := range wants {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("stdout does not contain %q:\n%s", want, got.stdout)
+		}
+	}
+	for _, dir := range dirs {
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
 	}
 }
 

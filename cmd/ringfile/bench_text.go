@@ -68,8 +68,8 @@ type table struct {
 }
 
 const (
-	tableHead = "%10s  %-12s %7s %7s %8s %8s %8s %8s %8s %8s  %-5s  %s\n"
-	tableRow  = "%10s  %-12s %7s %7s %8s %8s %8s %8.2f %8d %8s  %-5s  %s\n"
+	tableHead = "%10s  %-12s %7s %7s %8s %8s %8s %8s %8s %8s %8s  %-5s  %s\n"
+	tableRow  = "%10s  %-12s %7s %7s %8s %8s %8s %8s %8.2f %8d %8s  %-5s  %s\n"
 )
 
 // head starts a new group if the title is another one than before.
@@ -79,21 +79,24 @@ func (t *table) head(title, count string) {
 	}
 	t.group = title
 	t.screen.print("\n" + title + "\n" + strings.TrimRight(fmt.Sprintf(tableHead, count, "", "op/s", "MB/s",
-		"p50", "p99", "p99.9", "CPU µs", "threads", "allocs", "ratio", "routes"), " "))
+		"p50", "p99", "p99.9", "queue", "CPU µs", "threads", "allocs", "ratio", "routes"), " "))
 }
 
-func (t *table) row(count string, s *bench.Side, block int, ratio string) {
+func (t *table) row(count string, s *bench.Side, c bench.Cell, ratio string) {
 	if s.Error != "" {
 		t.screen.print(fmt.Sprintf("%10s  %-12s %s\n", count, s.Name, s.Error))
 		return
 	}
-	m, allocs := s.Median, ""
+	m, allocs, queue := s.Median, "", ""
+	if d := c.Queue(s); d > 0 {
+		queue = bench.Duration(d)
+	}
 	if !strings.HasPrefix(s.Name, "fio") {
 		allocs = fmt.Sprintf("%.2f", m.AllocsPerOp)
 	}
 	line := fmt.Sprintf(tableRow, count, s.Name, bench.Count(m.OpsPerSecond()),
-		bench.Megabytes(m.OpsPerSecond()*float64(block)), bench.Duration(m.P50), bench.Duration(m.P99),
-		bench.Duration(m.P999), m.CPUMicros, m.Threads, allocs, ratio, s.Route())
+		bench.Megabytes(m.OpsPerSecond()*float64(c.Block)), bench.Duration(m.P50), bench.Duration(m.P99),
+		bench.Duration(m.P999), queue, m.CPUMicros, m.Threads, allocs, ratio, s.Route())
 	t.screen.print(strings.TrimRight(line, " \n") + "\n")
 }
 
@@ -108,16 +111,23 @@ func (t *table) add(r *bench.Result) {
 	if r.Ratio > 0 {
 		ratio = fmt.Sprintf("%.2f", r.Ratio)
 	}
-	t.row(count, &r.OS, r.Cell.Block, "")
-	t.row("", &r.Ring, r.Cell.Block, ratio)
+	t.row(count, &r.OS, r.Cell, "")
+	t.row("", &r.Ring, r.Cell, ratio)
 	if r.Other != nil {
-		t.row("", r.Other, r.Cell.Block, "")
+		t.row("", r.Other, r.Cell, "")
 	}
+	t.note(r.BesideText())
 	if r.ToOther > 0 {
 		t.screen.print(fmt.Sprintf("%10s  %-12s %.2f of its rate\n", "", "to that", r.ToOther))
 	}
 	t.doubts(r.Doubts...)
 	t.doubts(r.Disturbance)
+}
+
+func (t *table) note(text string) {
+	if text != "" {
+		t.screen.print(fmt.Sprintf("%10s  %s\n", "", text))
+	}
 }
 
 func (t *table) doubts(list ...string) {
@@ -140,9 +150,10 @@ func (t *table) addFio(r *bench.FioResult) {
 		if base > 0 && s.Name != bench.NameOS {
 			ratio = fmt.Sprintf("%.2f", s.Median.OpsPerSecond()/base)
 		}
-		t.row(count, s, r.Block, ratio)
+		t.row(count, s, r.Cell(), ratio)
 		count = ""
 	}
+	t.note(r.ToFioText())
 	t.doubts(r.Disturbance)
 }
 
@@ -191,7 +202,7 @@ func grouped(results []*bench.Result, withRatios, withVolume bool) (lines []stri
 		}
 		item := fmt.Sprint(r.Cell.Goroutines)
 		if withRatios {
-			item += fmt.Sprintf(" (%.2f)", r.Ratio)
+			item += fmt.Sprintf(" (%s)", r.RatioText())
 		}
 		if title == last {
 			lines[len(lines)-1] += ", " + item

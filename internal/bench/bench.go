@@ -28,11 +28,15 @@ const (
 	RandWrite  Op = "randwrite" // writes at random offsets
 	SeqRead    Op = "seqread"   // each goroutine reads its own part in order
 	PosRead    Op = "posread"   // each goroutine reads a file of its own at the position, in order
+	PosWrite   Op = "poswrite"  // each goroutine writes a small file of its own at the position, over and over
+	Seek       Op = "seek"      // each goroutine moves the position of a file of its own
+	Stat       Op = "stat"      // each goroutine asks for the FileInfo of a file of its own
 	SeqWrite   Op = "seqwrite"  // each goroutine writes its own part in order
 	Append     Op = "append"    // append and fdatasync, a file for each goroutine
 	AppendOne  Op = "appendone" // append and fdatasync, one file for all
 	Mix        Op = "mix7525"   // three random reads for each random write
 	SmallFiles Op = "smallfile" // open, read, close of a small file
+	Work       Op = "work"      // no I/O: what computes beside a cell
 )
 
 // Mode is where the data is.
@@ -51,6 +55,8 @@ type Cell struct {
 	Block      int           `json:"block"` // bytes of a transfer
 	Goroutines int           `json:"goroutines"`
 	Compute    time.Duration `json:"compute_ns,omitempty"` // work of the goroutine between two transfers
+	Beside     Beside        `json:"beside,omitempty"`     // what else goes on
+	Devices    int           `json:"devices,omitempty"`    // on which the files are spread; zero: it is one file, on that of Dir
 }
 
 // String names the cell as Go benchmarks are named.
@@ -58,6 +64,12 @@ func (c Cell) String() string {
 	s := fmt.Sprintf("op=%s/mode=%s/size=%s/goroutines=%d", c.Op, c.Mode, Size(c.Block), c.Goroutines)
 	if c.Compute > 0 {
 		s += fmt.Sprintf("/compute=%dus", c.Compute.Microseconds())
+	}
+	if c.Devices > 0 {
+		s += fmt.Sprintf("/devices=%d", c.Devices)
+	}
+	if c.Beside != "" {
+		s += "/beside=" + string(c.Beside)
 	}
 	return s
 }
@@ -87,8 +99,9 @@ type Sample struct {
 	Threads     int           `json:"threads"` // most threads of the process at a time, kernel workers among them
 	Workers     int           `json:"workers"` // kernel workers (io-wq) among them
 	Routes      Routes        `json:"routes"`
-	Others      float64       `json:"other_processors"` // that were busy with something else, on average; 0 if not known
-	InCache     float64       `json:"in_cache"`         // share of the data in the page cache before the piece; -1 if not known
+	Others      float64       `json:"other_processors"`       // that were busy with something else, on average; 0 if not known
+	InCache     float64       `json:"in_cache"`               // share of the data in the page cache before the piece; -1 if not known
+	Beside      float64       `json:"beside_per_s,omitempty"` // what went on beside, operations per second
 }
 
 // Routes proves which way operations went.
@@ -112,6 +125,10 @@ type Bench struct {
 	Size   int64            // of the large file
 	Engine *ringfile.Engine // may be nil if only os.File is measured
 
+	// Directories on other devices, for the cells that want them; AddDevices makes them.
+	Devices []string
+	Slow    string
+
 	data  string   // the large file
 	small []string // small files
 	owner bool     // Close removes the files
@@ -124,6 +141,11 @@ const (
 	// cachedRegion bounds what is used of the large file in the mode Cached: more would not make
 	// it more cached, but would have to be written back after each piece of writing.
 	cachedRegion = 128 << 20
+
+	spreadCount = 64       // files on several devices
+	slowSize    = 16 << 20 // of the file on a slow device
+
+	posWriteSize = 256 << 10 // of the file of a goroutine
 )
 
 // New makes the files in dir; Close removes them.
@@ -155,6 +177,48 @@ func Attach(dir string, size int64, e *ringfile.Engine) *Bench {
 	return b
 }
 
+// AddDevices makes directories in dirs, which are to be on other devices, and in slow, if it is not empty. Close removes them.
+func (b *Bench) AddDevices(dirs []string, slow string) error {
+	for _, dir := range dirs {
+		tmp, err := os.MkdirTemp(dir, "ringfile-bench-")
+		if err != nil {
+			return err
+		}
+		b.Devices = append(b.Devices, tmp)
+	}
+	if slow == "" {
+		return nil
+	}
+	var err error
+	if b.Slow, err = os.MkdirTemp(slow, "ringfile-bench-"); err != nil {
+		return err
+	}
+	return Attach(b.Slow, slowSize, nil).fill(func(int64) error { return nil })
+}
+
+// spreadNames are the files of a cell on n devices, in turns.
+func (b *Bench) spreadNames(n int) (names []string) {
+	for i := range spreadCount {
+		names = append(names, filepath.Join(b.Devices[i%n], "spread"+strconv.Itoa(i)))
+	}
+	return names
+}
+
+// makeSpread makes those that there are not yet: together they are as large as the large file.
+func (b *Bench) makeSpread(names []string) error {
+	size := max(b.Size/spreadCount&^4095, 4096)
+	for _, name := range names {
+		if fi, err := os.Stat(name); err == nil && fi.Size() == size {
+			continue
+		}
+		f := Bench{Size: size, data: name}
+		if err := f.fill(func(int64) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Data is the name of the large file.
 func (b *Bench) Data() string { return b.data }
 
@@ -163,7 +227,13 @@ func (b *Bench) Close() error {
 	if !b.owner {
 		return nil
 	}
-	return os.RemoveAll(b.Dir)
+	err := os.RemoveAll(b.Dir)
+	for _, dir := range append(b.Devices, b.Slow) {
+		if dir != "" {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
 func (b *Bench) fill(wrote func(n int64) error) error {
@@ -234,10 +304,13 @@ func (b *Bench) region(c Cell) int64 {
 // if the system does not tell.
 func (b *Bench) prepare(c Cell) (inCache float64, err error) {
 	switch c.Op {
-	case Append, AppendOne:
+	case Append, AppendOne, PosWrite:
 		return -1, nil
 	case SmallFiles:
 		return b.prepareSmall(c)
+	}
+	if c.Devices > 0 {
+		return -1, nil // nothing has gone through the page cache since they were made
 	}
 	f, err := os.Open(b.data)
 	if err != nil {

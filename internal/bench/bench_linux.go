@@ -56,6 +56,12 @@ func storageOf(dir string) storage {
 	return device
 }
 
+// sameDevice reports whether two directories are on one.
+func sameDevice(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev
+}
+
 // machineStat returns the text of /proc/stat.
 func machineStat() string {
 	text, _ := os.ReadFile("/proc/stat")

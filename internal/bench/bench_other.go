@@ -19,6 +19,8 @@ func inCacheShare(*os.File, int64) float64 { return -1 }
 
 func storageOf(string) storage { return device }
 
+func sameDevice(a, b string) bool { return false }
+
 func machineStat() string { return "" }
 
 func watchThreads() func() (threads, workers int) { return func() (int, int) { return 0, 0 } }

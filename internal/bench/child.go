@@ -24,11 +24,13 @@ import (
 // input does.
 
 type childSetup struct {
-	Dir   string  `json:"dir"`
-	Size  int64   `json:"size"`
-	Cell  Cell    `json:"cell"`
-	Ring  bool    `json:"ring"`
-	Spins float64 `json:"spins_per_us"`
+	Dir     string   `json:"dir"`
+	Devices []string `json:"devices,omitempty"`
+	Slow    string   `json:"slow,omitempty"`
+	Size    int64    `json:"size"`
+	Cell    Cell     `json:"cell"`
+	Ring    bool     `json:"ring"`
+	Spins   float64  `json:"spins_per_us"`
 }
 
 type childPiece struct {
@@ -40,6 +42,7 @@ type childAnswer struct {
 	Error      string `json:"error,omitempty"`
 	NotEvicted bool   `json:"not_evicted,omitempty"`
 	NoDirect   bool   `json:"no_direct,omitempty"`
+	Cell       string `json:"cell,omitempty"` // to a childSetup: what it is about to measure
 }
 
 func answer(s Sample, err error) childAnswer {
@@ -80,7 +83,9 @@ func ServePieces(in io.Reader, out io.Writer) error {
 		debug.SetMaxThreads(20_000)
 	}
 	session, done, err := setup.open()
-	if err := enc.Encode(answer(Sample{}, err)); err != nil {
+	a := answer(Sample{}, err)
+	a.Cell = setup.Cell.String()
+	if err := enc.Encode(a); err != nil {
 		return err
 	}
 	if err != nil {
@@ -108,7 +113,9 @@ func (setup childSetup) open() (*Session, func(), error) {
 			return nil, nil, err
 		}
 	}
-	s, err := Attach(setup.Dir, setup.Size, engine).Open(setup.Cell, setup.Ring)
+	b := Attach(setup.Dir, setup.Size, engine)
+	b.Devices, b.Slow = setup.Devices, setup.Slow
+	s, err := b.Open(setup.Cell, setup.Ring)
 	if err != nil {
 		if engine != nil {
 			engine.Close()
@@ -157,7 +164,11 @@ func StartChildren(b *Bench, argv []string) func(ctx context.Context, c Cell, us
 			return nil, err
 		}
 		ch.in, ch.enc, ch.dec = in, json.NewEncoder(in), json.NewDecoder(out)
-		_, err = ch.ask(childSetup{Dir: b.Dir, Size: b.Size, Cell: c, Ring: useRing, Spins: spins})
+		a, err := ch.ask(childSetup{b.Dir, b.Devices, b.Slow, b.Size, c, useRing, spins})
+		if err == nil && (c.Beside != "" || c.Devices > 0) && a.Cell != c.String() {
+			// An older build passes over what it does not know.
+			err = fmt.Errorf("this build does not know %s", c)
+		}
 		if err != nil {
 			ch.Close()
 			return nil, err
@@ -167,14 +178,16 @@ func StartChildren(b *Bench, argv []string) func(ctx context.Context, c Cell, us
 }
 
 // Piece has the child measure a piece.
-func (ch *child) Piece(l Limit) (Sample, error) { return ch.ask(childPiece{Time: l.Time}) }
+func (ch *child) Piece(l Limit) (Sample, error) {
+	a, err := ch.ask(childPiece{Time: l.Time})
+	return a.Sample, err
+}
 
-func (ch *child) ask(question any) (Sample, error) {
+func (ch *child) ask(question any) (a childAnswer, err error) {
 	if ch.waited {
-		return Sample{}, os.ErrProcessDone
+		return a, os.ErrProcessDone
 	}
-	err := ch.enc.Encode(question)
-	var a childAnswer
+	err = ch.enc.Encode(question)
 	if err == nil {
 		watchdog := time.AfterFunc(childTimeout, func() {
 			fmt.Fprintf(ch.stderr, "panic: no answer within %v\n", childTimeout)
@@ -184,9 +197,9 @@ func (ch *child) ask(question any) (Sample, error) {
 		watchdog.Stop()
 	}
 	if err != nil {
-		return Sample{}, ch.died(err)
+		return a, ch.died(err)
 	}
-	return a.Sample, a.err()
+	return a, a.err()
 }
 
 // died says how the child ended.

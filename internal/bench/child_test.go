@@ -46,7 +46,7 @@ func TestServePieces(t *testing.T) {
 		}
 		return a
 	}
-	c := Cell{RandRead, Cached, 4096, 2, 0}
+	c := Cell{Op: RandRead, Mode: Cached, Block: 4096, Goroutines: 2}
 	if a := ask(childSetup{Dir: b.Dir, Size: b.Size, Cell: c, Ring: true, Spins: SpinsPerMicro()}); a.err() != nil {
 		t.Fatal(a.err())
 	}
@@ -89,5 +89,26 @@ func TestChildDies(t *testing.T) {
 	_, err = start(t.Context(), Cell{}, false)
 	if err == nil || !strings.Contains(err.Error(), "the program died: exit status 2: fatal error: thread exhaustion") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A build from before cells had something beside them would measure without it, and say nothing.
+func TestOlderChild(t *testing.T) {
+	path, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	start := StartChildren(&Bench{Dir: t.TempDir()}, []string{path, "-c", "echo '{}'; cat >/dev/null"})
+	for _, c := range []struct {
+		cell  Cell
+		knows bool
+	}{{Cell{Op: RandRead}, true}, {Cell{Op: RandRead, Beside: Computing}, false}, {Cell{Op: RandRead, Devices: 1}, false}} {
+		p, err := start(t.Context(), c.cell, true)
+		if (err == nil) != c.knows {
+			t.Errorf("%s: got %v", c.cell, err)
+		}
+		if p != nil {
+			p.Close()
+		}
 	}
 }

@@ -111,11 +111,17 @@ type rowKey struct {
 	op      Op
 	block   int
 	compute time.Duration
+	beside  Beside
+	devices int
 }
 
-func (r *Result) row() rowKey { return rowKey{r.Cell.Op, r.Cell.Block, r.Cell.Compute} }
+func (r *Result) row() rowKey {
+	return rowKey{r.Cell.Op, r.Cell.Block, r.Cell.Compute, r.Cell.Beside, r.Cell.Devices}
+}
 
-func (k rowKey) title() string { return Cell{Op: k.op, Block: k.block, Compute: k.compute}.Title() }
+func (k rowKey) title() string {
+	return Cell{Op: k.op, Block: k.block, Compute: k.compute, Beside: k.beside, Devices: k.devices}.Title()
+}
 
 // aspects are the numbers that have a chart.
 // aspect is a number of a side that is drawn.
@@ -154,7 +160,7 @@ func overview(volume, where string, results []*Result) (images []Image) {
 	f := &Figure{File: volume + "-overview", Title: "Random 4 KiB reads, O_DIRECT", Subtitle: where + "; medians",
 		Legend: []Key{{NameOS, colors[NameOS]}, {NameRing, colors[NameRing]}}}
 	of := slices.DeleteFunc(slices.Clone(results), func(r *Result) bool {
-		return r.row() != (rowKey{RandRead, 4 << 10, 0}) || r.Cell.Mode != Direct || r.Skipped != ""
+		return r.row() != (rowKey{op: RandRead, block: 4 << 10}) || r.Cell.Mode != Direct || r.Skipped != ""
 	})
 	if len(of) < 3 {
 		return nil

@@ -59,6 +59,10 @@ type FioResult struct {
 	Volume string `json:"volume"`
 	Sides  []Side `json:"contestants"`
 
+	// Of ringfile: medians of the ratios of neighbouring pieces. Zero if one of the two failed.
+	ToFio    float64 `json:"ratio_to_fio,omitempty"`     // of its rate to that of the better of fio's engines
+	CPUToFio float64 `json:"cpu_ratio_to_fio,omitempty"` // of its processor time per operation to that of fio's io_uring
+
 	Disturbance string `json:"disturbance,omitempty"` // as in Result
 }
 
@@ -239,5 +243,27 @@ func (r *Runner) Fio(ctx context.Context, path string, b *Bench, f FioCell) (Fio
 		sides = append(sides, &res.Sides[i])
 	}
 	res.Disturbance = disturbance(Processors(), sides...)
+	res.compare()
 	return res, ctx.Err()
+}
+
+// compare derives the ratios to fio.
+func (r *FioResult) compare() {
+	ring, uring := r.Side(NameRing), r.Side("fio io_uring")
+	better := uring
+	for i := range r.Sides {
+		if s := &r.Sides[i]; strings.HasPrefix(s.Name, "fio") && s.Error == "" && s.Median.OpsPerSecond() > better.Median.OpsPerSecond() {
+			better = s
+		}
+	}
+	r.ToFio = median(ratios(ring, better, Sample.OpsPerSecond))
+	r.CPUToFio = median(ratios(ring, uring, func(s Sample) float64 { return s.CPUMicros }))
+}
+
+// ToFioText says what the ratios to fio are; empty if there are none.
+func (r *FioResult) ToFioText() string {
+	if r.ToFio == 0 || r.CPUToFio == 0 {
+		return ""
+	}
+	return fmt.Sprintf("ringfile to fio: %.2f of the rate of the better engine, %.2f of io_uring's processor time", r.ToFio, r.CPUToFio)
 }

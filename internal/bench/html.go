@@ -50,7 +50,7 @@ func inWords(results []*Result, withVolume bool) (lines []string) {
 		if withVolume {
 			title = r.Volume + ": " + title
 		}
-		item := fmt.Sprintf("%.2f with %s", r.Ratio, Plural(r.Cell.Goroutines, "goroutine"))
+		item := fmt.Sprintf("%s with %s", r.RatioText(), Plural(r.Cell.Goroutines, "goroutine"))
 		if title == last {
 			lines[len(lines)-1] += ", " + item
 			continue
@@ -64,9 +64,15 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"count":    Count,
 	"plural":   Plural,
 	"duration": Duration,
-	"mb":       func(s *Side, block int) string { return Megabytes(s.Median.OpsPerSecond() * float64(block)) },
-	"f":        func(format string, v ...any) string { return fmt.Sprintf(format, v...) },
-	"sides":    func(r *Result) []*Side { return []*Side{&r.OS, &r.Ring} },
+	"queue": func(c Cell, s *Side) string {
+		if d := c.Queue(s); d > 0 {
+			return Duration(d)
+		}
+		return ""
+	},
+	"mb":    func(s *Side, block int) string { return Megabytes(s.Median.OpsPerSecond() * float64(block)) },
+	"f":     func(format string, v ...any) string { return fmt.Sprintf(format, v...) },
+	"sides": func(r *Result) []*Side { return []*Side{&r.OS, &r.Ring} },
 	"fiosides": func(r FioResult) (s []*Side) {
 		for i := range r.Sides {
 			s = append(s, &r.Sides[i])
@@ -120,14 +126,14 @@ code{background:var(--shade);padding:1px 4px}
 {{range .Images}}{{if .Main}}{{.SVG}}{{else}}<details><summary>{{.Title}}</summary>{{.SVG}}</details>{{end}}
 {{end}}
 {{if .Fio}}<h2>fio</h2><div class="wide"><table>
-<tr><th class="l">volume</th><th class="l">work</th><th>depth</th><th class="l">contestant</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU µs/op</th><th>threads</th><th class="l">routes</th></tr>
-{{range $r := .Fio}}{{range $s := fiosides $r}}<tr><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td>{{$r.Depth}}</td><td class="l">{{$s.Name}}</td>{{if $s.Error}}<td colspan="8" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{f "%.1f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td class="l">{{$s.Route}}</td>{{end}}</tr>
-{{end}}{{with $r.Disturbance}}<tr><td colspan="12" class="l note">{{.}}</td></tr>{{end}}{{end}}</table></div>{{end}}
+<tr><th class="l">volume</th><th class="l">work</th><th>depth</th><th class="l">contestant</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>queue</th><th>CPU µs/op</th><th>threads</th><th class="l">routes</th></tr>
+{{range $r := .Fio}}{{range $s := fiosides $r}}<tr><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td>{{$r.Depth}}</td><td class="l">{{$s.Name}}</td>{{if $s.Error}}<td colspan="9" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{queue $r.Cell $s}}</td><td>{{f "%.1f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td class="l">{{$s.Route}}</td>{{end}}</tr>
+{{end}}{{with $r.ToFioText}}<tr><td colspan="13" class="l">{{.}}</td></tr>{{end}}{{with $r.Disturbance}}<tr><td colspan="13" class="l note">{{.}}</td></tr>{{end}}{{end}}</table></div>{{end}}
 {{if .Results}}<h2>All numbers</h2>
 <div class="wide"><table>
-<tr><th class="l">volume</th><th class="l">work</th><th class="l">mode</th><th>goroutines</th><th class="l">with</th><th>ratio</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU µs/op</th><th>threads</th><th>io-wq</th><th>allocs/op</th><th class="l">routes</th></tr>
-{{range .Results}}{{$r := ptr .}}{{if not $r.Skipped}}{{range $i, $s := sides $r}}<tr class="{{$r.Verdict}}"><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td class="l">{{$r.Cell.Mode.Title}}</td><td>{{$r.Cell.Goroutines}}</td><td class="l">{{$s.Name}}</td><td class="r">{{if and $i $r.Ratio}}{{f "%.2f" $r.Ratio}}{{end}}</td>{{if $s.Error}}<td colspan="10" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Cell.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{f "%.2f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td>{{$s.Median.Workers}}</td><td>{{f "%.2f" $s.Median.AllocsPerOp}}</td><td class="l">{{$s.Route}}</td>{{end}}</tr>
-{{end}}{{range $r.Doubts}}<tr><td colspan="16" class="l note">{{.}}</td></tr>{{end}}{{with $r.Disturbance}}<tr><td colspan="16" class="l note">{{.}}</td></tr>{{end}}{{end}}{{end}}</table></div>
+<tr><th class="l">volume</th><th class="l">work</th><th class="l">mode</th><th>goroutines</th><th class="l">with</th><th>ratio</th><th>op/s</th><th>MB/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>queue</th><th>CPU µs/op</th><th>threads</th><th>io-wq</th><th>allocs/op</th><th class="l">routes</th></tr>
+{{range .Results}}{{$r := ptr .}}{{if not $r.Skipped}}{{range $i, $s := sides $r}}<tr class="{{$r.Verdict}}"><td class="l">{{$r.Volume}}</td><td class="l">{{$r.Cell.Title}}</td><td class="l">{{$r.Cell.Mode.Title}}</td><td>{{$r.Cell.Goroutines}}</td><td class="l">{{$s.Name}}</td><td class="r">{{if and $i $r.Ratio}}{{f "%.2f" $r.Ratio}}{{end}}</td>{{if $s.Error}}<td colspan="11" class="l note">{{$s.Error}}</td>{{else}}<td>{{count $s.Median.OpsPerSecond}}</td><td>{{mb $s $r.Cell.Block}}</td><td>{{duration $s.Median.P50}}</td><td>{{duration $s.Median.P99}}</td><td>{{duration $s.Median.P999}}</td><td>{{queue $r.Cell $s}}</td><td>{{f "%.2f" $s.Median.CPUMicros}}</td><td>{{$s.Median.Threads}}</td><td>{{$s.Median.Workers}}</td><td>{{f "%.2f" $s.Median.AllocsPerOp}}</td><td class="l">{{$s.Route}}</td>{{end}}</tr>
+{{end}}{{with $r.BesideText}}<tr><td colspan="17" class="l">{{.}}</td></tr>{{end}}{{range $r.Doubts}}<tr><td colspan="17" class="l note">{{.}}</td></tr>{{end}}{{with $r.Disturbance}}<tr><td colspan="17" class="l note">{{.}}</td></tr>{{end}}{{end}}{{end}}</table></div>
 <h2>Not measured</h2>
 <p>Skipped here: {{plural .Skipped "cell"}}.</p><ul>
 {{range .Results}}{{if .Skipped}}<li>{{.Volume}} {{.Name}}: {{.Skipped}}</li>{{end}}{{end}}</ul>
@@ -143,7 +149,9 @@ code{background:var(--shade);padding:1px 4px}
 <dt>cold</dt><dd>Through the page cache, which does not have the data: evicted before each piece of each side, with the clock stopped; no block is read twice in a piece, which ends early when all have been. Where the kernel tells (cachestat, Linux 6.5), that was checked, too.</dd>
 <dt>op/s, MB/s</dt><dd>Operations per second, and what they transferred, in millions of bytes.</dd>
 <dt>p50, p99, p99.9</dt><dd>Latency that half of the operations, 99 % and 99.9 % stayed below: from when a goroutine begins an operation to when it goes on; for its first, from when all were let go, so that waiting for a thread or a processor counts.</dd>
-<dt>CPU µs/op</dt><dd>User and system time of the process by getrusage, kernel workers (io-wq) among its threads included; what the kernel does in interrupts and for block devices belongs to nobody. In the cells with work between the transfers it contains that work.</dd>
+<dt>queue</dt><dd>The goroutines divided by the rate: how long an operation takes on average, and each of them in a queue that serves them in order. A 99th percentile far above it says that some overtake others.</dd>
+<dt>CPU µs/op</dt><dd>User and system time of the process by getrusage, kernel workers (io-wq) among its threads included; what the kernel does in interrupts and for block devices belongs to nobody. In the cells with work between the transfers it contains that work, as it does what goes on beside.</dd>
+<dt>beside</dt><dd>What the same process does meanwhile, with the same implementation: its progress is reported as well, and a cell in which that is slower each time is not faster.</dd>
 <dt>threads, io-wq</dt><dd>The peak of the process, the runtime's own included, and the kernel workers among them. With 10,000 goroutines the limit of 10,000 threads, at which a Go program ends itself, was raised to 20,000.</dd>
 <dt>allocs/op</dt><dd>Allocations of memory by Go per operation.</dd>
 <dt>routes</dt><dd>ring: handed to the kernel through io_uring; cache: served from the page cache by preadv2(RWF_NOWAIT); blocking: an ordinary system call. An operation that continues on another route counts on each.</dd>

@@ -33,7 +33,13 @@ var (
 		{RandRead, 64, 0, inCache},
 		{RandRead, 512, 0, inCache},
 		{PosRead, 64, 0, inCache},
+		{PosRead, 512, 0, inCache},
 		{PosRead, 4 << 10, 0, inCache},
+		{PosWrite, 64, 0, inCache},
+		{PosWrite, 512, 0, inCache},
+		{PosWrite, 4 << 10, 0, inCache},
+		{Seek, 0, 0, inCache},
+		{Stat, 0, 0, inCache},
 		{RandRead, 4 << 10, 10 * time.Microsecond, all},
 		{RandRead, 4 << 10, 50 * time.Microsecond, all},
 		{RandRead, 4 << 10, 200 * time.Microsecond, all},
@@ -47,7 +53,7 @@ var Goroutines = []int{1, 2, 4, 8, 32, 128, 1024, 10_000}
 var Left = []string{
 	"cold + random write, sequential write, append: a write of whole pages does not ask what was in the cache",
 	"direct + small files: they are opened, read and closed as a program would do it, through the page cache",
-	"append and read at the position with 10,000 goroutines: each has a file of its own; append to one file with as many: " +
+	"append, read and write at the position, seek and stat with 10,000 goroutines: each has a file of its own; append to one file with as many: " +
 		"os.File could want more threads than Go allows",
 	"cells whose buffers would need more than 256 MiB: 64 KiB with 10,000 goroutines, 1 MiB with 1,024 and more",
 	"sequential cells in which a goroutine's part of the file would be less than two blocks",
@@ -62,7 +68,7 @@ func Full() []Cell {
 	for _, k := range kinds {
 		for _, m := range k.modes {
 			for _, g := range Goroutines {
-				c := Cell{k.op, m, k.block, g, k.compute}
+				c := Cell{Op: k.op, Mode: m, Block: k.block, Goroutines: g, Compute: k.compute}
 				if c.fits() {
 					cells = append(cells, c)
 				}
@@ -74,7 +80,7 @@ func Full() []Cell {
 
 // fits tells whether the cell is in the matrix at all; see Left.
 func (c Cell) fits() bool {
-	few := c.Op.appends() || c.Op == PosRead
+	few := c.Op.ownFiles() || c.Op == PosRead || c.Op == Seek || c.Op == Stat
 	return int64(c.Block)*int64(c.Goroutines) <= maxBuffers && (!few || c.Goroutines <= 1024)
 }
 
@@ -82,7 +88,7 @@ func (c Cell) fits() bool {
 func Quick() []Cell {
 	pick := func(op Op, m Mode, block int, compute time.Duration, goroutines ...int) (cells []Cell) {
 		for _, g := range goroutines {
-			cells = append(cells, Cell{op, m, block, g, compute})
+			cells = append(cells, Cell{Op: op, Mode: m, Block: block, Goroutines: g, Compute: compute})
 		}
 		return cells
 	}
@@ -131,6 +137,9 @@ const (
 
 // Skip returns why the cell makes no sense with the files of b; empty if it does.
 func (b *Bench) Skip(c Cell) string {
+	if why := b.skipBeside(c); why != "" {
+		return why
+	}
 	switch {
 	case storageOf(b.Dir) == memory && c.Mode == Direct:
 		return "no device: the file system is in memory and ignores O_DIRECT"
@@ -138,7 +147,7 @@ func (b *Bench) Skip(c Cell) string {
 		return "no device: the file system is in memory and nothing can be evicted"
 	case (c.Op == SeqRead || c.Op == SeqWrite) && b.region(c)/int64(c.Block)/int64(c.Goroutines) < 2:
 		return fmt.Sprintf("the file is too small: parts of less than two blocks for %s", Plural(c.Goroutines, "goroutine"))
-	case !c.Op.appends() && c.Op != SmallFiles && b.region(c) < int64(c.Block):
+	case !c.Op.ownFiles() && c.Op != SmallFiles && b.region(c) < int64(c.Block):
 		return "the file is smaller than a block"
 	}
 	return ""
@@ -156,6 +165,10 @@ func (c Cell) Title() string {
 		s = "sequential read " + sizeTitle(c.Block)
 	case PosRead:
 		s = "read at the position " + sizeTitle(c.Block)
+	case PosWrite:
+		s = "write at the position " + sizeTitle(c.Block)
+	case Seek, Stat:
+		s = string(c.Op)
 	case SeqWrite:
 		s = "sequential write " + sizeTitle(c.Block)
 	case Append:
@@ -171,6 +184,12 @@ func (c Cell) Title() string {
 	}
 	if c.Compute > 0 {
 		s += fmt.Sprintf(", %d µs of work", c.Compute.Microseconds())
+	}
+	if c.Devices > 0 {
+		s += fmt.Sprintf(", %d files on %s", spreadCount, Plural(c.Devices, "device"))
+	}
+	if c.Beside != "" {
+		s += ", beside " + besides[c.Beside].title
 	}
 	return s
 }

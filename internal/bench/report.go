@@ -100,9 +100,9 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-var csvHeader = []string{"volume", "op", "mode", "block", "goroutines", "compute_us", "contestant",
-	"ops_per_s", "mb_per_s", "p50_us", "p99_us", "p999_us", "cpu_us_per_op", "threads", "workers",
-	"allocs_per_op", "route_cached", "route_ring", "route_blocking", "ops", "ratio", "verdict", "note"}
+var csvHeader = []string{"volume", "op", "mode", "block", "goroutines", "compute_us", "beside", "devices", "contestant",
+	"ops_per_s", "mb_per_s", "p50_us", "p99_us", "p999_us", "queue_us", "cpu_us_per_op", "threads", "workers",
+	"allocs_per_op", "route_cached", "route_ring", "route_blocking", "ops", "beside_per_s", "ratio", "beside_ratio", "verdict", "note"}
 
 // WriteCSV writes the medians, a line for each cell and contestant.
 func (r *Report) WriteCSV(w io.Writer) error {
@@ -110,21 +110,27 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	if err := out.Write(csvHeader); err != nil {
 		return err
 	}
-	line := func(volume, op, mode string, block, goroutines int, compute time.Duration, s *Side,
-		ratio, verdict, note string) {
+	ratioText := func(r float64) string {
+		if r <= 0 {
+			return ""
+		}
+		return strconv.FormatFloat(r, 'f', 3, 64)
+	}
+	line := func(volume, op string, c Cell, s *Side, ratio, beside float64, verdict, note string) {
 		num := func(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }
 		us := func(d time.Duration) string { return num(float64(d) / 1e3) }
 		m := s.Median
-		row := []string{volume, op, mode, strconv.Itoa(block), strconv.Itoa(goroutines), us(compute), s.Name}
+		row := []string{volume, op, string(c.Mode), strconv.Itoa(c.Block), strconv.Itoa(c.Goroutines), us(c.Compute),
+			string(c.Beside), strconv.Itoa(c.Devices), s.Name}
 		if len(s.Samples) == 0 {
-			row = append(row, make([]string, 13)...)
+			row = append(row, make([]string, 15)...)
 		} else {
-			row = append(row, num(m.OpsPerSecond()), num(m.OpsPerSecond()*float64(block)/1e6),
-				us(m.P50), us(m.P99), us(m.P999), num(m.CPUMicros), strconv.Itoa(m.Threads),
+			row = append(row, num(m.OpsPerSecond()), num(m.OpsPerSecond()*float64(c.Block)/1e6),
+				us(m.P50), us(m.P99), us(m.P999), us(c.Queue(s)), num(m.CPUMicros), strconv.Itoa(m.Threads),
 				strconv.Itoa(m.Workers), num(m.AllocsPerOp), fmt.Sprint(m.Routes.Cached),
-				fmt.Sprint(m.Routes.Ring), fmt.Sprint(m.Routes.Blocking), strconv.Itoa(s.Ops))
+				fmt.Sprint(m.Routes.Ring), fmt.Sprint(m.Routes.Blocking), strconv.Itoa(s.Ops), num(m.Beside))
 		}
-		out.Write(append(row, ratio, verdict, note))
+		out.Write(append(row, ratioText(ratio), ratioText(beside), verdict, note))
 	}
 	for i := range r.Results {
 		res := &r.Results[i]
@@ -137,21 +143,31 @@ func (r *Report) WriteCSV(w io.Writer) error {
 			if s.Error != "" {
 				note = s.Error
 			}
-			ratio := ""
-			if res.Ratio > 0 {
-				ratio = strconv.FormatFloat(res.Ratio, 'f', 3, 64)
-			}
-			line(res.Volume, string(c.Op), string(c.Mode), c.Block, c.Goroutines, c.Compute, s, ratio, string(res.Verdict), note)
+			line(res.Volume, string(c.Op), c, s, res.Ratio, res.BesideRatio, string(res.Verdict), note)
 		}
 	}
 	for i := range r.Fio {
 		f := &r.Fio[i]
 		for j := range f.Sides {
-			line(f.Volume, f.RW, "direct", f.Block, f.Depth, 0, &f.Sides[j], "", "", f.Sides[j].Error)
+			note := f.Disturbance
+			if f.Sides[j].Error != "" {
+				note = f.Sides[j].Error
+			}
+			line(f.Volume, f.RW, f.Cell(), &f.Sides[j], 0, 0, "", note)
 		}
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// Queue returns how long an operation of the side takes on average, the goroutines divided by the rate: what each would
+// take in a queue that serves them in order. It is zero where goroutines do something else in between.
+func (c Cell) Queue(s *Side) time.Duration {
+	rate := s.Median.OpsPerSecond()
+	if rate == 0 || c.Compute > 0 {
+		return 0
+	}
+	return time.Duration(float64(c.Goroutines) / rate * 1e9)
 }
 
 // AgainstOther returns the geometric mean of the ratios of ringfile's rates to those of the other build, of how many cells

@@ -201,7 +201,8 @@ func TestReportReads(t *testing.T) {
 
 	// Each heading that is no plain word is explained.
 	_, terms, _ := strings.Cut(page, "<h2>Terms</h2>")
-	for _, term := range []string{"ratio", "op/s", "MB/s", "p50", "p99", "p99.9", "CPU µs/op", "threads", "io-wq", "allocs/op", "routes",
+	for _, term := range []string{"ratio", "op/s", "MB/s", "p50", "p99", "p99.9", "queue", "CPU µs/op", "threads", "io-wq", "allocs/op", "routes",
+		"beside",
 		"O_DIRECT", "in page cache", "cold", "cell", "piece", "repetition", "faster", "slower", "something else"} {
 		if !regexp.MustCompile(`<dt>[^<]*` + regexp.QuoteMeta(term) + `[^<]*</dt><dd>.`).MatchString(terms) {
 			t.Errorf("%q is not explained", term)

@@ -48,7 +48,11 @@ type Result struct {
 	Other   *Side     `json:"other,omitempty"`          // ringfile of another build, if it was asked for
 	ToOther float64   `json:"ratio_to_other,omitempty"` // median of the ratios of ringfile's rates to its
 	Verdict Verdict   `json:"verdict,omitempty"`
-	Doubts  []string  `json:"doubts,omitempty"` // where the counters do not show what the cell claims
+
+	// Of what went on beside, ringfile to os.File, as Ratio.
+	BesideRatio float64 `json:"beside_ratio,omitempty"`
+
+	Doubts []string `json:"doubts,omitempty"` // where the counters do not show what the cell claims
 
 	Disturbance string `json:"disturbance,omitempty"` // what else the machine did meanwhile, if that was much
 }
@@ -154,6 +158,9 @@ func (r *Runner) Cell(ctx context.Context, b *Bench, c Cell) (Result, error) {
 		}
 	}
 	res.judge(storageOf(b.Dir))
+	if b.oneTwice(c.Devices) {
+		res.Doubts = append(res.Doubts, "two of the directories are on one device")
+	}
 	return res, nil
 }
 
@@ -165,25 +172,35 @@ func (res *Result) judge(on storage) {
 	for _, s := range res.Sides() {
 		s.summarize()
 	}
-	res.Ratios = ratios(&res.Ring, &res.OS)
+	res.Ratios = ratios(&res.Ring, &res.OS, Sample.OpsPerSecond)
 	if len(res.Ratios) > 0 {
 		res.Ratio, res.Verdict = median(res.Ratios), verdict(res.Ratios)
 	}
+	beside := ratios(&res.Ring, &res.OS, func(s Sample) float64 { return s.Beside })
+	if len(beside) > 0 {
+		res.BesideRatio = median(beside)
+		// A gain at the cost of what goes on beside is none.
+		if verdict(beside) == Slower && res.Verdict == Faster {
+			res.Verdict = Equal
+		} else if verdict(beside) == Slower {
+			res.Verdict = Slower
+		}
+	}
 	if res.Other != nil {
-		res.ToOther = median(ratios(&res.Ring, res.Other))
+		res.ToOther = median(ratios(&res.Ring, res.Other, Sample.OpsPerSecond))
 	}
 	res.Doubts = res.doubts(on)
 	res.Disturbance = disturbance(Processors(), res.Sides()...)
 }
 
-// ratios returns those of the rates of two sides, for each repetition; none if one of them failed.
-func ratios(of, to *Side) (list []float64) {
+// ratios returns those of a number of two sides, for each repetition; none if one of them failed.
+func ratios(of, to *Side, number func(Sample) float64) (list []float64) {
 	if of.Error != "" || to.Error != "" {
 		return nil
 	}
 	for i := range min(len(of.Samples), len(to.Samples)) {
-		if rate := to.Samples[i].OpsPerSecond(); rate > 0 {
-			list = append(list, of.Samples[i].OpsPerSecond()/rate)
+		if base := number(to.Samples[i]); base > 0 {
+			list = append(list, number(of.Samples[i])/base)
 		}
 	}
 	return list
@@ -238,6 +255,7 @@ func (s *Side) summarize() {
 		AllocsPerOp: medianOf(s.Samples, func(s Sample) float64 { return s.AllocsPerOp }),
 		Others:      medianOf(s.Samples, func(s Sample) float64 { return s.Others }),
 		InCache:     medianOf(s.Samples, func(s Sample) float64 { return s.InCache }),
+		Beside:      medianOf(s.Samples, func(s Sample) float64 { return s.Beside }),
 	}
 	// So that the rate of the median is the median of the rates.
 	if rate := medianOf(s.Samples, Sample.OpsPerSecond); rate > 0 {
@@ -288,6 +306,7 @@ func (res *Result) doubts(on storage) (d []string) {
 		}
 	}
 	switch {
+	case !c.Op.routed():
 	case on == memory:
 		expect("cache or blocking call", cached+blocking, 95) // small reads never wait there: docs/design.md
 	case on == copyOnWrite && c.Mode == Direct && c.Op == Mix:
@@ -301,13 +320,13 @@ func (res *Result) doubts(on storage) (d []string) {
 		expect("ring or blocking call", ring+blocking, 190) // the write, alone or not, and the sync
 	case c.Mode == Direct && c.Op.writes() && c.Goroutines <= 8:
 		expect("ring or blocking call", ring+blocking, 95) // writes that are alone: docs/design.md
-	case c.Mode != Cached && !c.Op.appends() && !(c.Mode == Cold && c.Op == SeqRead) && c.Goroutines <= 4*runtime.GOMAXPROCS(0)+2:
+	case c.Mode != Cached && !c.Op.ownFiles() && !(c.Mode == Cold && c.Op == SeqRead) && c.Goroutines/max(c.Devices, 1) <= 4*runtime.GOMAXPROCS(0)+2:
 		expect("ring or blocking call", ring+blocking, 90) // those that are few: docs/design.md
 	case c.Mode == Direct:
 		expect("ring", ring, 95)
 	case c.Op == Append:
 		expect("blocking call", blocking, 190) // the write and the sync
-	case c.Mode == Cached && (c.Op == RandWrite || c.Op == SeqWrite):
+	case c.Mode == Cached && (c.Op == RandWrite || c.Op == SeqWrite || c.Op == PosWrite):
 		expect("blocking call", blocking, 95)
 	case c.Mode == Cached && c.Op == Mix:
 		expect("cache or ring", cached+ring, 70) // by ring where a writer's lock is in the way, as on XFS
@@ -333,5 +352,8 @@ func (res *Result) doubts(on storage) (d []string) {
 // writes reports whether the operation writes to the large file.
 func (o Op) writes() bool { return o == RandWrite || o == SeqWrite || o == Mix }
 
-// appends reports whether the operation has files of its own, which grow.
-func (o Op) appends() bool { return o == Append || o == AppendOne }
+// ownFiles reports whether the operation writes to files of its own.
+func (o Op) ownFiles() bool { return o == Append || o == AppendOne || o == PosWrite }
+
+// routed reports whether the operation is one that an engine counts by its route.
+func (o Op) routed() bool { return o != Seek && o != Stat }

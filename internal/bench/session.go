@@ -3,10 +3,12 @@ package bench
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,6 +24,7 @@ type file interface {
 	io.WriterAt
 	io.ReadWriteCloser
 	io.Seeker
+	Stat() (fs.FileInfo, error)
 	Datasync() error
 }
 
@@ -82,6 +85,7 @@ type Session struct {
 	impl   impl
 	task   task
 	done   func()
+	beside *Session // nil: nothing goes on beside
 	bufs   [][]byte
 	pieces uint64
 	spin   uint64 // iterations of the work between two transfers
@@ -126,19 +130,32 @@ func (b *Bench) Open(c Cell, useRing bool) (*Session, error) {
 			_, err := s.impl.readSmall(b.small[s.unit(rng)], buf)
 			return err
 		}
-	case Append, AppendOne:
-		err = s.appender(flag)
-	case PosRead:
+	case Append, AppendOne, PosWrite:
+		err = s.writer(flag)
+	case PosRead, Seek, Stat:
 		err = s.reader(flag)
+	case Work:
+		rounds := uint64(SpinsPerMicro() * float64(workStep.Microseconds()))
+		s.task = func(int, int, *rand.Rand, []byte) error { compute(rounds); return nil }
 	default:
-		err = s.transfers(flag)
+		if c.Devices > 0 {
+			err = s.spread(flag)
+		} else {
+			err = s.transfers(flag)
+		}
 	}
 	if err != nil {
 		return nil, refusal(c, err)
 	}
+	if c.Beside != "" {
+		if s.beside, err = b.openBeside(c.Beside, useRing); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	s.stride = strideOf(s.units)
 	for range c.Goroutines {
-		buf := ringfile.AlignedBuffer(c.Block, 4096)
+		buf := ringfile.AlignedBuffer(max(c.Block, 1), 4096)
 		clear(buf) // touch the memory now
 		s.bufs = append(s.bufs, buf)
 	}
@@ -148,6 +165,9 @@ func (b *Bench) Open(c Cell, useRing bool) (*Session, error) {
 // Close closes the files.
 func (s *Session) Close() error {
 	s.done()
+	if s.beside != nil {
+		s.beside.done()
+	}
 	return nil
 }
 
@@ -224,64 +244,115 @@ func (s *Session) transfers(flag int) error {
 	return nil
 }
 
-// reader makes the task that reads at the position, from the beginning again at the end of the region.
-func (s *Session) reader(flag int) error {
-	var files []file
+// openAll opens files, which done closes.
+func (s *Session) openAll(names []string, flag int) (files []file, err error) {
 	s.done = func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}
-	for range s.cell.Goroutines {
-		f, err := s.impl.open(s.b.data, flag)
+	for _, name := range names {
+		f, err := s.impl.open(name, flag)
 		if err != nil {
 			s.done()
-			return err
+			return nil, err
 		}
 		files = append(files, f)
 	}
-	s.units = max(uint64(s.b.region(s.cell))/uint64(s.cell.Block), 1)
-	s.task = func(g, i int, _ *rand.Rand, buf []byte) error {
-		if uint64(i)%s.units == 0 {
-			if _, err := files[g].Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-		}
-		_, err := files[g].Read(buf)
+	return files, nil
+}
+
+// spread makes the task that reads at random from the files on several devices, each goroutine from one.
+func (s *Session) spread(flag int) error {
+	names := s.b.spreadNames(s.cell.Devices)
+	if err := s.b.makeSpread(names); err != nil {
+		return err
+	}
+	files, err := s.openAll(names, flag)
+	if err != nil {
+		return err
+	}
+	s.units = max(uint64(s.b.Size/spreadCount)/uint64(s.cell.Block), 1)
+	s.task = func(g, i int, rng *rand.Rand, buf []byte) error {
+		_, err := files[g%len(files)].ReadAt(buf, int64(s.unit(rng))*int64(s.cell.Block))
 		return err
 	}
 	return nil
 }
 
+// reader makes the task of the cells in which each goroutine has opened the large file for itself. Those that read at
+// the position begin again at the end of the region.
+func (s *Session) reader(flag int) error {
+	files, err := s.openAll(slices.Repeat([]string{s.b.data}, s.cell.Goroutines), flag)
+	if err != nil {
+		return err
+	}
+	switch s.cell.Op {
+	case Seek:
+		s.task = func(g, i int, _ *rand.Rand, _ []byte) error {
+			_, err := files[g].Seek(int64(i)%s.b.Size, io.SeekStart)
+			return err
+		}
+	case Stat:
+		s.task = func(g, _ int, _ *rand.Rand, _ []byte) error { _, err := files[g].Stat(); return err }
+	default:
+		s.task = inOrder(files, s.b.region(s.cell)/int64(s.cell.Block), file.Read)
+	}
+	return nil
+}
+
+// inOrder returns the task that transfers at the position of a file of the goroutine's own, from the beginning again after
+// so many units.
+func inOrder(files []file, units int64, transfer func(f file, buf []byte) (int, error)) task {
+	units = max(units, 1)
+	return func(g, i int, _ *rand.Rand, buf []byte) error {
+		if int64(i)%units == 0 {
+			if _, err := files[g].Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
+		_, err := transfer(files[g], buf)
+		return err
+	}
+}
+
 // part is how many units of the large file belong to a goroutine that goes through it in order.
 func (s *Session) part() uint64 { return max(s.units/uint64(s.cell.Goroutines), 1) }
 
-// appender makes the task that appends: to a file for each goroutine, or to one.
-func (s *Session) appender(flag int) error {
+// writer makes the task of the cells that write to files of their own, one for each goroutine, or one. Those that append
+// sync each time; those that write at the position begin again where a file is large enough.
+func (s *Session) writer(flag int) error {
 	kind := "os"
 	if _, ok := s.impl.(ringImpl); ok {
 		kind = "ring"
-	}
-	var files []file
-	var names []string
-	s.done = func() {
-		for i, f := range files {
-			f.Close()
-			os.Remove(names[i])
-		}
 	}
 	n := s.cell.Goroutines
 	if s.cell.Op == AppendOne {
 		n = 1
 	}
+	var names []string
 	for i := range n {
-		name := filepath.Join(s.b.Dir, "log-"+kind+"-"+strconv.Itoa(i))
-		f, err := s.impl.open(name, flag|os.O_CREATE|os.O_TRUNC|os.O_APPEND)
-		if err != nil {
-			s.done()
-			return err
+		names = append(names, filepath.Join(s.b.Dir, "log-"+kind+"-"+strconv.Itoa(i)))
+	}
+	flag |= os.O_CREATE | os.O_TRUNC
+	if s.cell.Op != PosWrite {
+		flag |= os.O_APPEND
+	}
+	files, err := s.openAll(names, flag)
+	closeAll := s.done
+	s.done = func() {
+		closeAll()
+		for _, name := range names {
+			os.Remove(name)
 		}
-		files, names = append(files, f), append(names, name)
+	}
+	if err != nil {
+		s.done()
+		return err
+	}
+	if s.cell.Op == PosWrite {
+		s.task = inOrder(files, posWriteSize/int64(s.cell.Block), file.Write)
+		return nil
 	}
 	s.task = func(g, i int, rng *rand.Rand, buf []byte) error {
 		f := files[g%n]
@@ -373,15 +444,14 @@ func (p *piece) work(g int, rng *rand.Rand) {
 		h.mu.Lock()
 		h.h.add(took)
 		h.mu.Unlock()
-		if p.spin > 0 && !p.stop.Load() && spin(p.spin) == 0 {
-			panic("bench: spin returned zero")
+		if p.spin > 0 && !p.stop.Load() {
+			compute(p.spin)
 		}
 	}
 }
 
-// measure runs the goroutines of the cell until the limit, and until each has done one operation
-// unless they compute in between or there are fewer operations than goroutines.
-func (s *Session) measure(l Limit) (Sample, error) {
+// newPiece makes the next piece of the session.
+func (s *Session) newPiece(l Limit) *piece {
 	p := &piece{Session: s, full: make(chan struct{}), hists: make([]lockedHist, min(s.cell.Goroutines, 16))}
 	all, each := s.budget(l)
 	p.left.Store(all)
@@ -393,27 +463,58 @@ func (s *Session) measure(l Limit) (Sample, error) {
 	if s.units > 0 {
 		s.first = s.pieces * 7919 % s.units
 	}
-	var ready, finished sync.WaitGroup
-	start := make(chan struct{})
-	for g := range s.cell.Goroutines {
+	return p
+}
+
+// launch starts the goroutines of the piece, which wait for start, and count for finished.
+func (p *piece) launch(start <-chan struct{}, finished *sync.WaitGroup) {
+	var ready sync.WaitGroup
+	for g := range p.cell.Goroutines {
 		ready.Add(1)
 		finished.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(g), s.pieces))
+			rng := rand.New(rand.NewPCG(uint64(g), p.pieces))
 			ready.Done()
 			<-start
 			p.work(g, rng)
 		})
 	}
 	ready.Wait()
+}
+
+// sum returns the histogram of all goroutines, when they have finished.
+func (p *piece) sum() *hist {
+	sum := new(hist)
+	for i := range p.hists {
+		sum.merge(&p.hists[i].h)
+	}
+	return sum
+}
+
+// measure runs the goroutines of the cell until the limit, and until each has done one operation
+// unless they compute in between or there are fewer operations than goroutines. What goes on beside begins with
+// them and ends after them.
+func (s *Session) measure(l Limit) (Sample, error) {
+	p := s.newPiece(l)
+	var finished, ended sync.WaitGroup
+	start := make(chan struct{})
+	p.launch(start, &finished)
+	var beside *piece
+	if s.beside != nil {
+		beside = s.beside.newPiece(Limit{})
+		beside.launch(start, &ended)
+	}
 	runtime.GC()
 	threads := watchThreads()
-	routes := s.b.routes()
+	stats := s.b.stats()
 	var mem0, mem1 runtime.MemStats
 	runtime.ReadMemStats(&mem0)
 	call(l.Started)
 	meter := startMeter()
 	cpu0 := cputime.Process()
 	p.began = time.Now()
+	if beside != nil {
+		beside.began = p.began
+	}
 	close(start)
 	p.wait(l.Time)
 	finished.Wait()
@@ -421,15 +522,23 @@ func (s *Session) measure(l Limit) (Sample, error) {
 	others := meter.others(cputime.Process() - cpu0)
 	call(l.Done)
 	runtime.ReadMemStats(&mem1)
-	sample := Sample{Seconds: took.Seconds(), Others: others, Routes: s.b.routes().minus(routes)}
+	sample := Sample{Seconds: took.Seconds(), Others: others}
+	if beside != nil {
+		beside.stop.Store(true)
+		ended.Wait()
+		sample.Beside = float64(beside.sum().n) / time.Since(p.began).Seconds()
+	}
+	sample.Routes = routesBetween(stats, s.b.stats(), beside)
 	sample.Threads, sample.Workers = threads()
 	if err := p.failed.Load(); err != nil {
 		return sample, refusal(s.cell, *err)
 	}
-	sum := new(hist)
-	for i := range p.hists {
-		sum.merge(&p.hists[i].h)
+	if beside != nil {
+		if err := beside.failed.Load(); err != nil {
+			return sample, fmt.Errorf("beside it: %w", *err)
+		}
 	}
+	sum := p.sum()
 	sample.Ops = int(sum.n)
 	if sample.Ops == 0 {
 		return sample, fmt.Errorf("no operation was finished within %v", took)
@@ -461,21 +570,33 @@ func call(f func()) {
 	}
 }
 
-func (b *Bench) routes() Routes {
-	if b.Engine == nil {
-		return Routes{}
+func (b *Bench) stats() (st ringfile.Stats) {
+	if b.Engine != nil {
+		st = b.Engine.Stats()
 	}
-	st := b.Engine.Stats()
-	return Routes{st.Cached, st.Ring, st.Blocking}
+	return st
 }
 
-func (r Routes) minus(o Routes) Routes {
-	return Routes{r.Cached - o.Cached, r.Ring - o.Ring, r.Blocking - o.Blocking}
+// routesBetween returns the routes between two times, without those of what went on beside.
+func routesBetween(from, to ringfile.Stats, beside *piece) Routes {
+	r := Routes{to.Cached - from.Cached, to.Ring - from.Ring, to.Blocking - from.Blocking}
+	if beside == nil {
+		return r
+	}
+	syncs := to.Syncs - from.Syncs - (to.SharedSyncs - from.SharedSyncs)
+	return r.less(beside.cell.Op, beside.sum().n, syncs)
 }
 
 // Plus returns the sum of both.
 func (r Routes) Plus(o Routes) Routes {
 	return Routes{r.Cached + o.Cached, r.Ring + o.Ring, r.Blocking + o.Blocking}
+}
+
+// compute spends the time of n rounds.
+func compute(n uint64) {
+	if spin(n) == 0 {
+		panic("bench: spin returned zero")
+	}
 }
 
 // spin computes something for n rounds. It is a fixed amount of work, not of time: a thread that

@@ -10,7 +10,7 @@ _ringfile() {
 		sum) words="-j --direct --uncached --tag -z --zero -b --binary -t --text -v --verbose -q --quiet -h --help -c --check --status -w --warn --strict --ignore-missing" ;;
 		cp) words="-p -f --force -t --target-directory -T --no-target-directory -v --verbose -j --direct --uncached -q --quiet -h --help -r -R --recursive" ;;
 		probe) words="--json -h --help" ;;
-		bench) words="--quick --full --fio --dir --fs --out --size --reps --piece-time --cells --goroutines --against -h --help" ;;
+		bench) words="--quick --full --fio --beside --devices --slow --dir --fs --out --size --reps --piece-time --cells --goroutines --against -h --help" ;;
 		esac
 	fi
 	COMPREPLY=($(compgen -W "$words" -- "$word"))
