@@ -346,14 +346,21 @@ func (b *bencher) plan(ctx context.Context) error {
 		}
 		b.fioCells = bench.FioCells()
 	}
+	example := ""
 	if f.cells != nil {
+		if len(b.cells) > 0 {
+			example = b.cells[0].String()
+		}
 		b.cells = slices.DeleteFunc(b.cells, func(c bench.Cell) bool { return !f.cells.MatchString(c.String()) })
 		b.fioCells = slices.DeleteFunc(b.fioCells, func(c bench.FioCell) bool { return !f.cells.MatchString(c.String()) })
 	}
 	places := max(len(f.fs), 1)
 	b.total = places * (len(b.cells) + len(b.fioCells))
 	if b.total == 0 {
-		return errors.New("no cell is left to measure")
+		if example == "" {
+			return errors.New("no cell is left to measure")
+		}
+		return fmt.Errorf("no cell matches --cells; they are named like %s, and --full has all of them", example)
 	}
 	for _, name := range f.fs {
 		if err := canMake(name); err != nil {

@@ -219,7 +219,7 @@ func TestBenchSaysWhatIsMissing(t *testing.T) {
 	})
 	t.Run("cells", func(t *testing.T) {
 		got := runHere(t, "", "bench", "--cells", "nonsense")
-		if got.status != exitFailed || !strings.Contains(got.stderr, "no cell is left") {
+		if got.status != exitFailed || !strings.Contains(got.stderr, "no cell matches --cells; they are named like op=") {
 			t.Errorf("status %d, stderr %q", got.status, got.stderr)
 		}
 	})
