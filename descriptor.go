@@ -3,8 +3,11 @@ package ringfile
 import (
 	"io"
 	"io/fs"
+	"runtime"
 	"sync/atomic"
+	"time"
 
+	"github.com/ringfile/ringfile/internal/outside"
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
@@ -15,7 +18,8 @@ type descriptor struct {
 	sysio.Status
 	polled bool // direct transfers must be polled (Config.IOPoll)
 
-	uses atomic.Int64 // with closedBit
+	uses     atomic.Int64 // with closedBit
+	blocking atomic.Bool  // put into blocking mode, which os does not know of
 	// closing, if not nil, closes the descriptor for those that must not wait, see releaseAsync.
 	closing func(*descriptor)
 }
@@ -70,8 +74,27 @@ func (d *descriptor) releaseAsync() {
 	}
 }
 
-// shut closes what nobody uses any more.
-func (d *descriptor) shut() error { return d.OS.Close() }
+// shut closes what nobody uses any more, but calls of os that wait for somebody at the other end of it. If those are in
+// blocking mode it does not wait for them, as os does not where it knows of that.
+func (d *descriptor) shut() error {
+	if !d.blocking.Load() {
+		return d.OS.Close()
+	}
+	outside.Go(func() { d.OS.Close() })        // it may outlive a test's bubble
+	for d.OS.SetDeadline(time.Time{}) == nil { // until it refuses further calls
+		runtime.Gosched()
+	}
+	return nil
+}
+
+// setBlocking puts what os serves by its poller into blocking mode, as os.File.Fd does.
+func (d *descriptor) setBlocking() {
+	if d.Nonblock {
+		d.blocking.Store(true)
+		d.SetBlocking()
+	}
+	d.OS.Fd()
+}
 
 // leave ends a use, without waiting if the call must be on time.
 func (d *descriptor) leave(onTime bool) {

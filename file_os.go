@@ -40,15 +40,15 @@ func (f *File) Fd() uintptr {
 	if !f.valid() {
 		return ^uintptr(0)
 	}
-	if f.t.Nonblock {
-		f.t.SetBlocking()
-	}
+	f.t.setBlocking()
 	return f.t.OS.Fd()
 }
 
 // Dup returns an *os.File with a descriptor of its own for the same open file, with the same position: for
 // what takes nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or net.FileConn. Both are to be
-// closed. It waits for a Read or Write that is under way. See dup(2). The error matches errors.ErrUnsupported on systems without that.
+// closed. It waits for a Read or Write of a file on disk that is under way. What os put into non-blocking mode, a pipe or
+// a terminal, is set back to blocking mode, as by Fd, as the mode is the open file's and programs do not expect
+// another one. See dup(2). The error matches errors.ErrUnsupported on systems without that.
 func (f *File) Dup() (*os.File, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
@@ -57,7 +57,11 @@ func (f *File) Dup() (*os.File, error) {
 		return nil, err
 	}
 	defer f.t.end()
-	f.t.leaveToKernel()
+	if f.t.Seekable {
+		f.t.leaveToKernel()
+	} else {
+		f.t.setBlocking()
+	}
 	o, err := f.t.Handle.Dup()
 	return o, f.t.wrap("dup", err)
 }

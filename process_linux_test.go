@@ -1,17 +1,22 @@
 package ringfile_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/enginetest"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/uring"
 )
@@ -185,5 +190,131 @@ func init() {
 			select {}
 		}
 		return 0
+	}
+}
+
+// blockable opens one end of a FIFO whose other end is the *os.File, and of a pipe.
+var blockable = map[string]func(t *testing.T, e *ringfile.Engine, write bool) (*ringfile.File, *os.File){
+	"FIFO": func(t *testing.T, e *ringfile.Engine, write bool) (*ringfile.File, *os.File) {
+		name := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		both, err := os.OpenFile(name, os.O_RDWR, 0) // so that neither waits for the other
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer both.Close()
+		ours, theirs := os.O_RDONLY, os.O_WRONLY
+		if write {
+			ours, theirs = theirs, ours
+		}
+		f, err := e.OpenFile(name, ours, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := os.OpenFile(name, theirs, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f, o
+	},
+	"pipe": func(t *testing.T, e *ringfile.Engine, write bool) (*ringfile.File, *os.File) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if write {
+			return e.Adopt(w), r
+		}
+		return e.Adopt(r), w
+	},
+}
+
+// TestDupPipe gives a program a duplicate of a pipe that is full, or empty, for a while: it waits, as programs do.
+func TestDupPipe(t *testing.T) {
+	for name, open := range blockable {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Backends(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+				const size = 1 << 20
+				start := func(f *ringfile.File, attach func(c *exec.Cmd, o *os.File)) *exec.Cmd {
+					c := exec.Command("head", "-c", strconv.Itoa(size))
+					if _, err := exec.LookPath("head"); err != nil {
+						t.Skip(err)
+					}
+					o, err := f.Dup()
+					if err != nil {
+						t.Fatal(err)
+					}
+					attach(c, o)
+					if err := c.Start(); err != nil {
+						t.Fatal(err)
+					}
+					if err := errors.Join(o.Close(), f.Close()); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(50 * time.Millisecond) // for the program to meet a pipe that is full or empty
+					return c
+				}
+				f, r := open(t, e, true)
+				defer r.Close()
+				c := start(f, func(c *exec.Cmd, o *os.File) {
+					c.Stdin, c.Stdout = bytes.NewReader(make([]byte, size)), o
+				})
+				n, err := io.Copy(io.Discard, r)
+				if n != size || err != nil {
+					t.Errorf("%d bytes of a program's output, %v", n, err)
+				}
+				if err := c.Wait(); err != nil {
+					t.Error("output:", err)
+				}
+
+				f, w := open(t, e, false)
+				var out bytes.Buffer
+				c = start(f, func(c *exec.Cmd, o *os.File) { c.Stdin, c.Stdout = o, &out })
+				if _, err := w.Write(make([]byte, size)); err != nil {
+					t.Error(err)
+				}
+				w.Close()
+				if err := c.Wait(); err != nil || out.Len() != size {
+					t.Errorf("input: %v, %d bytes", err, out.Len())
+				}
+			})
+		})
+	}
+}
+
+// TestCloseBlocking closes a pipe in blocking mode that is being read: as with os, Close does not wait for the reader,
+// and later calls fail.
+func TestCloseBlocking(t *testing.T) {
+	for name, open := range blockable {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Backends(t, ringfile.Config{}, func(t *testing.T, e *ringfile.Engine) {
+				f, w := open(t, e, false)
+				defer w.Close()
+				f.Fd()
+				read := make(chan struct{})
+				go func() {
+					defer close(read)
+					f.Read(make([]byte, 1))
+				}()
+				time.Sleep(20 * time.Millisecond)
+				closed := make(chan error, 1)
+				go func() { closed <- f.Close() }()
+				select {
+				case err := <-closed:
+					if err != nil {
+						t.Error(err)
+					}
+				case <-time.After(10 * time.Second):
+					t.Error("Close waits for the reader")
+				}
+				if n, err := f.Read(make([]byte, 1)); n != 0 || !errors.Is(err, fs.ErrClosed) {
+					t.Errorf("Read after Close = %d, %v", n, err)
+				}
+				w.Write([]byte("x"))
+				<-read
+			})
+		})
 	}
 }
