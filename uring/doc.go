@@ -12,6 +12,7 @@
 //	io_uring_sqe_set_flags           SQE.SetFlags
 //	io_uring_submit                  Ring.Submit
 //	io_uring_submit_and_wait         Ring.SubmitAndWait
+//	io_uring_submit_and_wait_timeout Ring.SubmitAndWaitTimeout
 //	io_uring_wait_cqe                Ring.WaitCQE
 //	io_uring_wait_cqes               Ring.WaitCQEs
 //	io_uring_peek_cqe                Ring.PeekCQE
@@ -27,11 +28,12 @@
 // # Two halves
 //
 // A ring has a submission half ([Ring.GetSQE], [Ring.Flush], [Ring.SQSpaceLeft]) and a completion
-// half ([Ring.CopyCQEs], [Ring.AdvanceCQ] and the peeks). Each half belongs to one goroutine at a
+// half ([Ring.CopyCQEs], [Ring.AdvanceCQ], the peeks and the waits). Each half belongs to one goroutine at a
 // time, and these may be two different ones; whoever shares a half between goroutines brings a lock
 // for it. [Ring.Enter] and what only looks ([Ring.SQReady], [Ring.CQReady], [Ring.CQOverflow],
 // [Ring.NeedWakeup]) may be called by any goroutine at any time. The calls that use both halves
-// (Submit, SubmitAndWait, WaitCQE and so on) are for programs that drive a ring from one goroutine.
+// (Submit, SubmitAndWait and SubmitAndWaitTimeout) are for programs that drive a ring from one goroutine; beside a
+// goroutine that waits, another one may use Submit alone.
 // After [Ring.Close] nothing may be called except what its comment says.
 //
 // # Who owns the memory

@@ -113,13 +113,13 @@ func prepare(t testing.TB, r *Ring, userData uint64, prep func(e *SQE)) *SQE {
 	return e
 }
 
-// reap waits for n completions and returns them by user data.
+// reap submits, waits for n completions and returns them by user data.
 func reap(t testing.TB, r *Ring, n int) map[uint64]CQE {
 	t.Helper()
 	got := make(map[uint64]CQE)
 	buf := make([]CQE, n)
 	for deadline := time.Now().Add(20 * time.Second); n > 0; {
-		if _, err := r.WaitCQEs(1, time.Until(deadline)); err != nil {
+		if _, err := r.SubmitAndWaitTimeout(1, time.Until(deadline)); err != nil {
 			t.Fatalf("waiting for %d more completions: %v", n, err)
 		}
 		k := r.CopyCQEs(buf[:n])

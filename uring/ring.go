@@ -128,8 +128,8 @@ func (r *Ring) SQEntries() uint32 { return r.sq.entries }
 func (r *Ring) CQEntries() uint32 { return r.cq.entries }
 
 // GetSQE returns the next free submission entry, or nil if there is none until the kernel takes some
-// (see [Ring.Submit]). The entry holds whatever its last user left there; a Prep method sets all of
-// it. The kernel sees it after the next [Ring.Flush]. Submission half.
+// (see [Ring.Submit]). The entry is empty, which is a NOP; a Prep method sets all of it, so that flags and user data are
+// set after that. The kernel sees it after the next [Ring.Flush]. Submission half.
 func (r *Ring) GetSQE() *SQE {
 	q := &r.sq
 	// Pairs with the kernel's release of sq.head: what it read from the entry came before.
@@ -138,6 +138,7 @@ func (r *Ring) GetSQE() *SQE {
 	}
 	e := &q.sqes[q.next&q.mask]
 	q.next++
+	*e = SQE{} // or an entry that is not prepared would do again what its last user asked for
 	return e
 }
 

@@ -465,8 +465,13 @@ func TestWaitCQEs(t *testing.T) {
 	r, _, done := scripted(t, 0, []enterCall{
 		{toSubmit: 1, minComplete: 2, flags: timed, take: 1, post: 1, n: 1},
 		{minComplete: 2, flags: timed, errno: syscall.ETIMEDOUT},
+		{minComplete: 2, flags: timed, errno: syscall.ETIMEDOUT}, // what is prepared stays where it is
 	})
 	nop(t, r, 1)
+	if n, err := r.SubmitAndWaitTimeout(2, time.Minute); n != 1 || !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("SubmitAndWaitTimeout: got %d, %v, want 1, %v", n, err, syscall.ETIMEDOUT)
+	}
+	nop(t, r, 2)
 	if c, err := r.WaitCQEs(2, time.Minute); c != nil || !errors.Is(err, syscall.ETIMEDOUT) {
 		t.Errorf("WaitCQEs: got %v, %v, want nil, %v", c, err, syscall.ETIMEDOUT)
 	}
@@ -481,6 +486,24 @@ func TestWaitCQEs(t *testing.T) {
 	}
 	if _, err := r.WaitCQEs(1, time.Minute); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("WaitCQEs without FeatExtArg: got %v, want %v", err, errors.ErrUnsupported)
+	}
+	if _, err := r.SubmitAndWaitTimeout(1, time.Minute); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("SubmitAndWaitTimeout without FeatExtArg: got %v, want %v", err, errors.ErrUnsupported)
+	}
+}
+
+// TestGetSQEEmpty gets an entry that was used before: one that is not prepared must not do that again.
+func TestGetSQEEmpty(t *testing.T) {
+	r, _, err := NewFake(1, 2, 0, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := r.GetSQE()
+	e.PrepWrite(1, []byte("once"), 0)
+	e.SetUserData(7)
+	r.sq.head.Store(r.Flush()) // as the kernel, when it takes it
+	if e := r.GetSQE(); e == nil || *e != (SQE{}) {
+		t.Errorf("got %+v, want an empty entry", e)
 	}
 }
 

@@ -308,11 +308,17 @@ func TestWaitTimeout(t *testing.T) {
 		t.Errorf("a wait of 20ms took %v", d)
 	}
 	nop(t, r, 3)
+	if n, err := r.SubmitAndWaitTimeout(1, time.Minute); n != 1 || err != nil {
+		t.Errorf("SubmitAndWaitTimeout = %d, %v", n, err)
+	}
 	if c, err := r.WaitCQEs(1, time.Minute); err != nil || c == nil || c.UserData != 3 {
 		t.Errorf("got %v, %v, want completion 3", c, err)
 	}
 	r.AdvanceCQ(1)
 	nop(t, r, 4)
+	if _, err := r.Submit(); err != nil {
+		t.Error(err)
+	}
 	if c, err := r.WaitCQE(); err != nil || c.UserData != 4 {
 		t.Errorf("got %v, %v, want completion 4", c, err)
 	}
@@ -695,6 +701,9 @@ func TestHotPathAllocs(t *testing.T) {
 		},
 		"convenient": func() {
 			r.GetSQE().PrepStatx(unix.AT_FDCWD, path, 0, unix.STATX_SIZE, &st)
+			if n, err := r.SubmitAndWait(1); n != 1 || err != nil {
+				t.Error(n, err)
+			}
 			c, err := r.WaitCQE()
 			if err != nil || c.Res != 0 {
 				t.Error(c, err)
@@ -757,5 +766,42 @@ func BenchmarkNop(b *testing.B) {
 				r.CopyCQEs(cqes)
 			}
 		})
+	}
+}
+
+// TestWaitBesideSubmit has one goroutine submit and another wait.
+func TestWaitBesideSubmit(t *testing.T) {
+	r := newRing(t, Config{Entries: 8})
+	const n = 1000
+	submitted := make(chan error, 1)
+	go func() {
+		for i := range n {
+			e := r.GetSQE()
+			e.PrepNop()
+			e.SetUserData(uint64(i))
+			if _, err := r.Submit(); err != nil {
+				submitted <- err
+				return
+			}
+			if i%16 == 15 { // or completions overflow, and their order is the kernel's
+				for r.CQReady() > 4 {
+					runtime.Gosched()
+				}
+			}
+		}
+		submitted <- nil
+	}()
+	for i := range uint64(n) {
+		c, err := r.WaitCQEs(1, 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.UserData != i {
+			t.Errorf("completion %d, want %d", c.UserData, i)
+		}
+		r.CQESeen(c)
+	}
+	if err := <-submitted; err != nil {
+		t.Error(err)
 	}
 }

@@ -25,8 +25,39 @@ func (r *Ring) SubmitAndWait(n uint32) (int, error) {
 	return r.submitAndWait(n, noDeadline)
 }
 
+// SubmitAndWaitTimeout is [Ring.SubmitAndWait] that gives up waiting after the timeout. The error matches [syscall.ETIME]
+// then; the entries are submitted, and there may be completions, fewer than n. It needs FeatExtArg.
+func (r *Ring) SubmitAndWaitTimeout(n uint32, timeout time.Duration) (int, error) {
+	deadline, err := r.deadline(timeout)
+	if err != nil {
+		return 0, err
+	}
+	return r.submitAndWait(n, deadline)
+}
+
 // noDeadline is a wait without an end.
 var noDeadline time.Time
+
+// deadline is when a wait with the timeout ends.
+func (r *Ring) deadline(timeout time.Duration) (time.Time, error) {
+	switch {
+	case timeout < 0:
+		return noDeadline, nil
+	case !r.features.Has(FeatExtArg):
+		return noDeadline, fmt.Errorf("uring: wait with a timeout: %w", errors.ErrUnsupported)
+	}
+	return time.Now().Add(timeout), nil
+}
+
+// reachable is how many of want completions can be waited for.
+func (r *Ring) reachable(want uint32) uint32 {
+	want = min(want, r.cq.entries)
+	if r.flags.Has(SetupIOPoll) {
+		// The kernel does not poll for more while there is a completion to be taken.
+		want = min(want, 1)
+	}
+	return want
+}
 
 // submitAndWait works on conditions, not on return values: an enter may submit less than it was asked
 // to, may come back from a wait too early, or may report a success with nothing to show for it.
@@ -35,11 +66,7 @@ func (r *Ring) submitAndWait(want uint32, deadline time.Time) (submitted int, er
 		submitted = int(r.sq.next - r.sq.tail.Load())
 	}
 	r.Flush()
-	want = min(want, r.cq.entries)
-	if r.flags.Has(SetupIOPoll) {
-		// The kernel does not poll for more while there is a completion to be taken.
-		want = min(want, 1)
-	}
+	want = r.reachable(want)
 	flushed := false // whether an overflow was flushed since the last EAGAIN or EBUSY
 	for woken := false; ; {
 		toSubmit, flags, need := r.nextEnter(want)
@@ -105,26 +132,25 @@ func enterError(err error) error {
 }
 
 // WaitCQE returns the oldest completion, and waits until there is one. What it points to is valid
-// until [Ring.CQESeen].
+// until [Ring.CQESeen]. It submits nothing: another goroutine may do that meanwhile. Completion half.
 func (r *Ring) WaitCQE() (*CQE, error) { return r.waitCQEs(1, noDeadline) }
 
-// WaitCQEs waits until n completions are in the queue, and returns the oldest. With a timeout other
-// than [Forever] it gives up after that time with [syscall.ETIME]; there may still be completions,
-// fewer than n. It submits, too, like [Ring.SubmitAndWait]. A timeout needs FeatExtArg.
+// WaitCQEs waits until n completions are in the queue, or as many as it holds, and returns the oldest. With a timeout
+// other than [Forever] it gives up after that time with an error that matches [syscall.ETIME]; there may still be
+// completions, fewer than n. A timeout needs FeatExtArg. It submits nothing. Completion half.
 func (r *Ring) WaitCQEs(n uint32, timeout time.Duration) (*CQE, error) {
-	deadline := noDeadline
-	if timeout >= 0 {
-		if !r.features.Has(FeatExtArg) {
-			return nil, fmt.Errorf("uring: wait with a timeout: %w", errors.ErrUnsupported)
-		}
-		deadline = time.Now().Add(timeout)
+	deadline, err := r.deadline(timeout)
+	if err != nil {
+		return nil, err
 	}
 	return r.waitCQEs(n, deadline)
 }
 
 func (r *Ring) waitCQEs(n uint32, deadline time.Time) (*CQE, error) {
-	if _, err := r.submitAndWait(max(n, 1), deadline); err != nil {
-		return nil, err
+	for want := r.reachable(max(n, 1)); r.CQReady() < want; {
+		if _, err := r.enterUntil(0, want, EnterGetEvents, deadline); err != nil && err != syscall.EINTR {
+			return nil, enterError(err)
+		}
 	}
 	return r.oldest(), nil
 }
