@@ -10,8 +10,8 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// ErrEngineClosed is the Err of the *fs.PathError that an operation returns after Engine.Close.
-// errors.Is(err, fs.ErrClosed) holds for it.
+// ErrEngineClosed is the Err of the *fs.PathError that operations return after Engine.Close. It matches
+// fs.ErrClosed.
 var ErrEngineClosed error = closedError("ringfile: engine is closed")
 
 type closedError string
@@ -20,13 +20,13 @@ func (e closedError) Error() string        { return string(e) }
 func (e closedError) Is(target error) bool { return target == fs.ErrClosed }
 
 // UnavailableError says why io_uring cannot be used here and what would change that. Programs work
-// regardless, by blocking system calls; RINGFILE_BACKEND=uring turns it into a failure. It also says why
-// a polling mode that was asked for cannot be had.
+// regardless, through blocking system calls, unless RINGFILE_BACKEND=uring makes it a failure. It also
+// reports why a requested polling mode is unavailable.
 type UnavailableError struct {
-	// Op is what was refused: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND",
+	// Op is the step that failed: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND",
 	// "SQPOLL", "IOPOLL", ...
 	Op string
-	// Err is the cause, as a rule a syscall.Errno.
+	// Err is the cause, normally a syscall.Errno.
 	Err error
 	// Hint is one sentence on what to change, naming the sysctl, limit or policy.
 	Hint string
@@ -52,7 +52,7 @@ func (e *UnavailableError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause, so that errors.Is(err, syscall.EPERM) works.
+// Unwrap returns the cause, so that errors.Is(err, syscall.EPERM) works.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Is makes every UnavailableError match errors.ErrUnsupported.
@@ -88,9 +88,9 @@ func unavailable(op string, err error, facts sysio.Facts) *UnavailableError {
 	return e
 }
 
-// CloseError is what Engine.Close returns when requests were still with the kernel after
-// Config.CloseTimeout. Their rings, descriptors and buffers stay allocated on purpose: the kernel
-// may still write to them.
+// CloseError is returned by Engine.Close if requests were still with the kernel after
+// Config.CloseTimeout. Their rings, descriptors and buffers stay allocated on purpose: the kernel may
+// still write to them.
 type CloseError struct {
 	InFlight int // requests without a completion, and blocking calls that have not returned
 }

@@ -13,19 +13,23 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// File is an open file: the method set of *os.File with the same results and errors, and calls
-// that park the goroutine instead of holding an OS thread while they wait for a device.
+// File is an open file. It has the methods of *os.File, with the same results and errors, but while a
+// call waits for a device it parks the goroutine instead of blocking an OS thread.
 //
 // All methods are safe for concurrent use. Calls on a nil *File return fs.ErrInvalid. Errors are
-// *fs.PathError with the words that os uses, except io.EOF, which is bare. A buffer that is passed
-// to a method belongs to it until the method returns, and is never kept longer. A File must not be
-// copied.
+// *fs.PathError with the operation names that os uses; io.EOF is returned bare. A buffer passed to a
+// method belongs to it until the method returns and is not kept longer. A File must not be copied.
 //
-// What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
-// form with a context, ReadvAt and WritevAt take several buffers, WriteAtAtomic writes what must not be torn,
-// Lock and TryLock lock against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData,
-// Advise and Cached reach system calls that os does not, and the Start methods return a Future. ReadAtMulti and Batch carry out
-// many operations together.
+// Beyond os:
+//
+//   - deadlines work on regular files (SetDeadline);
+//   - transfers, syncs and Close have forms with a context, and the Start methods return a Future;
+//   - ReadvAt and WritevAt take several buffers; ReadAtMulti and Batch carry out many operations
+//     together;
+//   - WriteAtAtomic writes without tearing;
+//   - Lock and TryLock lock against other files and programs;
+//   - Datasync, Writeback, Allocate, PunchHole, NextData, Advise and Cached make system calls that os
+//     lacks.
 type File struct {
 	_ noCopy
 	t target
@@ -62,8 +66,8 @@ func Create(name string) (*File, error) {
 	return OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
-// OpenFile opens the named file with the flags and, if it is created, the mode before umask, as
-// os.OpenFile does. With syscall.O_DIRECT among the flags transfers bypass the page cache, and
+// OpenFile opens the named file with the given flags and, if it is created, with mode perm before
+// umask, as os.OpenFile does. With syscall.O_DIRECT in flag, transfers bypass the page cache, and
 // buffers, lengths and offsets must be aligned as DirectAlign says. Errors are *fs.PathError.
 func OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	e, err := Default()
@@ -73,8 +77,8 @@ func OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	return e.OpenFile(name, flag, perm)
 }
 
-// CreateTemp creates a new temporary file as os.CreateTemp does and opens it for reading and
-// writing. The caller removes it.
+// CreateTemp creates a new temporary file, as os.CreateTemp does, and opens it for reading and writing.
+// The caller must remove it.
 func CreateTemp(dir, pattern string) (*File, error) {
 	e, err := Default()
 	if err != nil {
@@ -83,10 +87,10 @@ func CreateTemp(dir, pattern string) (*File, error) {
 	return e.CreateTemp(dir, pattern)
 }
 
-// Adopt makes a File of f, as of os.Stdout or of what an os.Root has opened. It has f's name, descriptor and
-// position, and closes f when it is closed; f may still be used, and they share the position, but must not be
-// closed by others. To keep an f that is closed apart, adopt a duplicate. It returns nil if f is nil, and for a
-// default engine that cannot be made.
+// Adopt makes a File from f, for example from os.Stdout or a file that an os.Root has opened. The File
+// has f's name, descriptor and position, and closes f when it is closed. f may still be used, sharing
+// the position, but must not be closed by anyone else; if f is to be closed separately, adopt a
+// duplicate. Adopt returns nil if f is nil or if the default engine cannot be made.
 func Adopt(f *os.File) *File {
 	e, err := Default()
 	if err != nil {
@@ -95,15 +99,15 @@ func Adopt(f *os.File) *File {
 	return e.Adopt(f)
 }
 
-// Open is the package's Open on this engine.
+// Open is the package-level Open on this engine.
 func (e *Engine) Open(name string) (*File, error) { return e.OpenFile(name, os.O_RDONLY, 0) }
 
-// Create is the package's Create on this engine.
+// Create is the package-level Create on this engine.
 func (e *Engine) Create(name string) (*File, error) {
 	return e.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
-// OpenFile is the package's OpenFile on this engine.
+// OpenFile is the package-level OpenFile on this engine.
 func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if e.devices.closed.Load() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrEngineClosed}
@@ -125,7 +129,7 @@ func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error
 	return f, nil
 }
 
-// CreateTemp is the package's CreateTemp on this engine.
+// CreateTemp is the package-level CreateTemp on this engine.
 func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	var f *os.File
 	if dir == "" {
@@ -145,7 +149,7 @@ func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	return file, nil
 }
 
-// Adopt is the package's Adopt on this engine.
+// Adopt is the package-level Adopt on this engine.
 func (e *Engine) Adopt(f *os.File) *File {
 	if f == nil {
 		return nil
@@ -183,9 +187,9 @@ func (f *File) control(ctx context.Context, op operation) error {
 // valid reports whether f is a file at all.
 func (f *File) valid() bool { return f != nil && f.t.OS != nil }
 
-// ReadAt reads len(p) bytes into p from offset off. It returns how many it read, and a non-nil
-// error if that is less: io.EOF at the end of the file. A read that ends exactly there returns
-// len(p), nil. It neither uses nor moves the file position. See pread(2).
+// ReadAt reads len(p) bytes into p from offset off. It returns the number of bytes read, and a non-nil
+// error if that is less than len(p): io.EOF at the end of the file. A read that ends exactly there
+// returns len(p), nil. ReadAt neither uses nor moves the file position. See pread(2).
 func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -259,9 +263,9 @@ func (t *target) readNow(p []byte, off int64) (n int) {
 // hotHits is for how many reads the page cache must have had everything.
 const hotHits = 64
 
-// WriteAt writes len(p) bytes from p at offset off. It returns how many it wrote, and a non-nil
-// error if that is less. It neither uses nor moves the file position, and fails on a file opened
-// with O_APPEND. See pwrite(2).
+// WriteAt writes len(p) bytes from p at offset off. It returns the number of bytes written, and a
+// non-nil error if that is less than len(p). It neither uses nor moves the file position, and fails on
+// a file opened with O_APPEND. See pwrite(2).
 func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -285,22 +289,20 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// ReadvAt reads into the buffers of vec, one after the other, from offset off, as ReadAt does into
-// one: the count is over all of them. For direct transfers each of them must be aligned, address and
-// length. See preadv(2).
+// ReadvAt reads from offset off into the buffers of vec, one after another, as ReadAt does into one; n
+// is the total. With O_DIRECT the address and the length of each buffer must be aligned. See preadv(2).
 func (f *File) ReadvAt(vec [][]byte, off int64) (n int, err error) {
 	return f.at(context.Background(), operation{code: opReadv, vec: vec, off: off})
 }
 
-// WritevAt writes the buffers of vec, one after the other, at offset off, as WriteAt does with
-// one: the count is over all of them. For direct transfers each of them must be aligned, address and
-// length. See pwritev(2).
+// WritevAt writes the buffers of vec, one after another, at offset off, as WriteAt does with one; n is
+// the total. With O_DIRECT the address and the length of each buffer must be aligned. See pwritev(2).
 func (f *File) WritevAt(vec [][]byte, off int64) (n int, err error) {
 	return f.at(context.Background(), operation{code: opWritev, vec: vec, off: off})
 }
 
-// Read reads up to len(p) bytes into p from the file position and moves it on. At the end of the
-// file it returns 0, io.EOF. See read(2).
+// Read reads up to len(p) bytes into p from the file position and advances it. At the end of the file
+// it returns 0, io.EOF. See read(2).
 func (f *File) Read(p []byte) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -348,8 +350,8 @@ func (t *target) betweenPages() bool {
 	return err == nil && pos%4096 == 0
 }
 
-// Write writes len(p) bytes from p at the file position, or at the end of a file opened with
-// O_APPEND, and moves the position on. It returns a non-nil error if it wrote fewer. See write(2).
+// Write writes len(p) bytes from p at the file position, or at the end of a file opened with O_APPEND,
+// and advances the position. It returns a non-nil error if it wrote fewer. See write(2).
 func (f *File) Write(p []byte) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -369,19 +371,20 @@ func (f *File) WriteString(s string) (n int, err error) {
 	return f.Write(stringBytes(s))
 }
 
-// Sync commits the file's data and metadata to the device: all writes that have returned before. Several
-// goroutines that sync one File at the same time share the system calls for that, and a failure
-// (docs/durability.md). A failed Sync may have dropped the data that it could not write: what was written
-// since the last successful one must be taken for lost, and a later success says nothing about it. See fsync(2).
+// Sync commits the file's data and metadata to the device. It covers all writes that returned before it
+// started. Goroutines that sync the same File at the same time share the system calls, and a failure
+// (docs/durability.md). A failed Sync may have dropped the data that it could not write: treat
+// everything written since the last successful Sync as lost; a later success says nothing about it. See
+// fsync(2).
 func (f *File) Sync() error { return f.control(context.Background(), operation{code: opFsync}) }
 
-// Datasync is Sync without the metadata that is not needed to read the data back, such as times.
+// Datasync is Sync without the metadata that is not needed to read the data back, such as timestamps.
 // See fdatasync(2).
 func (f *File) Datasync() error { return f.control(context.Background(), operation{code: opFdatasync}) }
 
-// Close closes the file. Calls that come later, and those in flight that the kernel can give up,
-// fail with an error that matches fs.ErrClosed. While others are in flight the descriptor stays
-// open, and the last of them closes it; then Close returns nil without waiting.
+// Close closes the file. Later calls, and calls in flight that the kernel can cancel, fail with an
+// error that matches fs.ErrClosed. While others are in flight the descriptor stays open, and the last
+// of them closes it; Close then returns nil without waiting.
 func (f *File) Close() error {
 	if err := f.shut(); err != nil {
 		return err

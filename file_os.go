@@ -34,8 +34,8 @@ func osDo(f *File, name string, call func(*os.File) error) error {
 // Name returns the name that the file was opened with.
 func (f *File) Name() string { return f.t.OS.Name() }
 
-// Fd returns the descriptor, which stays the File's: it is valid until Close. A descriptor that
-// os put into non-blocking mode is set back to blocking mode, as by os.File.Fd.
+// Fd returns the file descriptor, which still belongs to the File: it is valid until Close. As with
+// os.File.Fd, a descriptor that os has put into non-blocking mode is set back to blocking mode.
 func (f *File) Fd() uintptr {
 	if !f.valid() {
 		return ^uintptr(0)
@@ -46,9 +46,10 @@ func (f *File) Fd() uintptr {
 	return f.t.OS.Fd()
 }
 
-// Dup returns an *os.File with a descriptor of its own for the same open file, with the same position: for
-// what takes nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or net.FileConn. Both are to be
-// closed. It waits for a Read or Write that is under way. See dup(2). The error matches errors.ErrUnsupported on systems without that.
+// Dup returns an *os.File with its own descriptor for the same open file, sharing the position. It is
+// for interfaces that accept nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or
+// net.FileConn. Both files must be closed. Dup waits for a Read or Write in progress. The error matches
+// errors.ErrUnsupported on systems without dup(2).
 func (f *File) Dup() (*os.File, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
@@ -64,7 +65,7 @@ func (f *File) Dup() (*os.File, error) {
 	return o, f.t.wrap("dup", err)
 }
 
-// SyscallConn gives raw access to the descriptor, which cannot be closed in the meantime.
+// SyscallConn gives raw access to the descriptor, which cannot be closed while it is being used.
 func (f *File) SyscallConn() (syscall.RawConn, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
@@ -88,9 +89,10 @@ func (f *File) Stat() (fs.FileInfo, error) {
 	return f.t.OS.Stat() // which keeps the descriptor open itself, and never has Close wait
 }
 
-// Seek moves the file position to offset, relative to the start, the position or the end
-// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns it. It waits for no device, but for a Read
-// or Write that is under way, and, relative to the end, for a file server. See lseek(2).
+// Seek sets the file position to offset, relative to the start, the current position or the end
+// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns the new position. It never waits for a disk,
+// but it waits for a Read or Write in progress and, relative to the end, for a file server. See
+// lseek(2).
 func (f *File) Seek(offset int64, whence int) (int64, error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -128,16 +130,16 @@ func (f *File) Chmod(mode fs.FileMode) error {
 	return osDo(f, "chmod", func(o *os.File) error { return o.Chmod(mode) })
 }
 
-// Chown changes the file's owner and group; -1 leaves one as it is. See fchown(2).
+// Chown changes the file's owner and group; -1 leaves either unchanged. See fchown(2).
 func (f *File) Chown(uid, gid int) error {
 	return osDo(f, "chown", func(o *os.File) error { return o.Chown(uid, gid) })
 }
 
-// Chdir makes the file, a directory, the current directory. See fchdir(2).
+// Chdir changes the current directory to the file, which must be a directory. See fchdir(2).
 func (f *File) Chdir() error { return osDo(f, "chdir", (*os.File).Chdir) }
 
-// ReadDir reads the directory's next n entries, all that are left if n <= 0; then the error is nil
-// at the end, and io.EOF otherwise.
+// ReadDir reads the next n entries of the directory. If n <= 0 it reads all that are left and returns a
+// nil error at the end of the directory; otherwise it returns io.EOF there.
 func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	return osCall(f, "readdir", func(o *os.File) ([]fs.DirEntry, error) { return o.ReadDir(n) })
 }
@@ -147,7 +149,7 @@ func (f *File) Readdir(n int) ([]fs.FileInfo, error) {
 	return osCall(f, "readdir", func(o *os.File) ([]fs.FileInfo, error) { return o.Readdir(n) })
 }
 
-// Readdirnames is ReadDir for the names alone.
+// Readdirnames is ReadDir returning only the names.
 func (f *File) Readdirnames(n int) (names []string, err error) {
 	return osCall(f, "readdir", func(o *os.File) ([]string, error) { return o.Readdirnames(n) })
 }
@@ -155,17 +157,17 @@ func (f *File) Readdirnames(n int) (names []string, err error) {
 // Direct reports whether the file was opened with O_DIRECT.
 func (f *File) Direct() bool { return f.valid() && f.t.Direct }
 
-// Alignment is what O_DIRECT asks of transfers on a file.
+// Alignment is what O_DIRECT requires of transfers on a file.
 type Alignment struct {
 	Memory int // of a buffer's address, in bytes
 	Offset int // of a transfer's offset and length, in bytes
-	// Reported tells that the kernel named these values (statx(2) with STATX_DIOALIGN, Linux 6.1).
+	// Reported is true if the kernel supplied these values (statx(2) with STATX_DIOALIGN, Linux 6.1).
 	// Otherwise they are 4096, which suits nearly all devices.
 	Reported bool
 }
 
-// DirectAlign returns what transfers on this file must look like if it is opened with O_DIRECT.
-// The error matches errors.ErrUnsupported if the file cannot be opened so.
+// DirectAlign returns the alignment that transfers on this file need if it is opened with O_DIRECT. The
+// error matches errors.ErrUnsupported if the file cannot be opened with O_DIRECT.
 func (f *File) DirectAlign() (Alignment, error) {
 	return osCall(f, "statx", func(*os.File) (Alignment, error) {
 		memory, offset, err := f.t.Alignment()
@@ -179,9 +181,9 @@ func (f *File) DirectAlign() (Alignment, error) {
 	})
 }
 
-// ReadFrom copies from r to the file until r ends. From another file, a pipe or a connection the
-// data moves inside the kernel where that is possible (copy_file_range(2), splice(2)). A copy from what may be
-// silent for long, a pipe or a connection, is not counted among the bounded blocking calls.
+// ReadFrom copies from r to the file until r ends. From another file, a pipe or a connection, the data
+// is moved inside the kernel where possible (copy_file_range(2), splice(2)). A copy from a pipe or a
+// connection, which may be silent for long, does not count against the limit on blocking calls.
 func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -226,8 +228,8 @@ func (f *File) closedError(name string, err error) error {
 	return err
 }
 
-// WriteTo copies the file from its position to w until it ends. To a connection or another file
-// the data moves inside the kernel where that is possible (sendfile(2), copy_file_range(2)).
+// WriteTo copies the file from its position to its end to w. If w is a connection or another file, the
+// data is moved inside the kernel where possible (sendfile(2), copy_file_range(2)).
 func (f *File) WriteTo(w io.Writer) (n int64, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
