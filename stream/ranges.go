@@ -12,7 +12,7 @@ import (
 	"github.com/ringfile/ringfile/internal/race"
 )
 
-// Range is a part of a file: Len bytes from offset Off.
+// Range is a range of a file: Len bytes from offset Off.
 type Range struct {
 	File *ringfile.File
 	Off  int64
@@ -25,15 +25,15 @@ type Block struct {
 	Range
 	Index int // which of the sequence it is, from zero
 
-	// Data is what was read, as many bytes as ReadAt would have returned: Len, unless there was an error. It is
-	// valid until the next turn of the loop, or its end.
+	// Data is what was read, as many bytes as ReadAt would have returned: Len, unless there was an
+	// error. It is valid until the next iteration of the loop, or its end.
 	Data []byte
 
 	from *transfer
 }
 
-// Keep returns Data for good: it is not used again for other blocks. That costs a buffer, or a copy where the block
-// was read together with others.
+// Keep returns Data as a slice that is never reused for other blocks. It costs a buffer, or a copy if
+// the block was read together with others.
 func (b *Block) Keep() []byte {
 	if b.from == nil { // kept, or empty
 		return b.Data
@@ -47,14 +47,14 @@ func (b *Block) Keep() []byte {
 	return b.Data
 }
 
-// RangesConfig says how Ranges reads. The zero value suits disks.
+// RangesConfig configures Ranges. The zero value suits disks.
 type RangesConfig struct {
-	// Unordered has blocks come as their reads finish. Otherwise they come in the order of the ranges.
+	// Unordered delivers blocks as their reads finish. Otherwise they come in the order of the ranges.
 	Unordered bool
 
-	// MaxRequests and MaxBytes bound what is in flight or waits for its turn. Zero: 256, 8 MiB. A range that
-	// is larger than MaxBytes is read all the same, alone. The memory is up to three times MaxBytes: sizes of buffers are
-	// powers of two, and as much as MaxBytes is kept for the reads that come next.
+	// MaxRequests and MaxBytes limit what is in flight or waiting to be used. Zero: 256, 8 MiB. A range
+	// larger than MaxBytes is read all the same, on its own. Memory use is up to three times MaxBytes:
+	// buffer sizes are powers of two, and as much as MaxBytes is kept for the next reads.
 	MaxRequests, MaxBytes int
 }
 
@@ -70,7 +70,7 @@ const (
 	maxDistance = 1 << 16
 )
 
-// Ranges reads the ranges of a sequence ahead of its user:
+// Ranges reads the ranges of a sequence ahead of the loop that uses them:
 //
 //	for b, err := range stream.Ranges(ctx, ranges, stream.RangesConfig{}) {
 //		if err != nil {
@@ -79,23 +79,25 @@ const (
 //		use(b.Data)
 //	}
 //
-// How far ahead adapts: not at all while the page cache has what is asked for, which then costs what ReadAt costs,
-// and several times as far each time that the loop has to wait for a device. Ranges that are neighbours are read together
-// by then.
+// The read-ahead distance adapts: it is zero while the page cache has what is asked for, which then
+// costs what ReadAt costs, and grows several times over each time the loop has to wait for a device.
+// From then on, adjacent ranges are read together.
 //
-// The sequence is asked for the next range when there is room for it, in the goroutine of the loop, between two
-// turns of that. It may itself read, wait or compute. Ranges may repeat, overlap, be empty or end beyond the end of
-// the file.
+// The sequence is asked for the next range when there is room for it, in the goroutine of the loop,
+// between two iterations. It may itself read, wait or compute. Ranges may repeat, overlap, be empty or
+// end beyond the end of the file.
 //
-// An error is that of the range with which it comes, what ReadAt would have returned: a *fs.PathError, or a bare
-// io.EOF if the file ends within or before the range. Data has what was read. The loop may go on. When ctx ends,
-// so does the loop, on time, after a turn with the cause of ctx in a *fs.PathError, if a block was still to come.
+// An error belongs to the range it comes with and is what ReadAt would have returned: a *fs.PathError,
+// or a bare io.EOF if the file ends within or before the range. Data holds what was read, and the loop
+// may continue. When ctx ends, the loop ends on time. If blocks were still to come, its last iteration
+// has the cause of ctx in a *fs.PathError.
 //
-// The block and its data are valid until the next turn of the loop; Keep is for those to be had longer. Leaving the
-// loop gives up the reads that are in flight, without waiting for them: their buffers and their uses of the files end when
-// the kernel lets go of them.
+// The block and its data are valid until the next iteration; use Keep to hold on to the data. Leaving
+// the loop abandons the reads in flight without waiting for them: the kernel's use of their buffers and
+// files ends later.
 //
-// A context that can end has a price: what is in the page cache is read by other goroutines, as it is by ReadAtContext.
+// A context that can end has a cost: data in the page cache is then read by other goroutines, as in
+// ReadAtContext.
 func Ranges(ctx context.Context, ranges iter.Seq[Range], c RangesConfig) iter.Seq2[*Block, error] {
 	return func(yield func(*Block, error) bool) {
 		l := newLookahead(ctx, c, yield)

@@ -13,22 +13,21 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Writer writes a file from an offset on, front to back, behind its user's back: an io.Writer for
-// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
-// flight, with aligned buffers of its own; a single one where the file becomes longer, as file systems
-// take such writes one after the other. On any other file it writes in the caller, as
-// bufio.Writer does, since the page cache takes data at the speed of memory.
+// Writer writes a file sequentially from an offset on, in the background. It is an io.Writer. On a file
+// opened with O_DIRECT it keeps several large requests in flight, using aligned buffers of its own;
+// only one while the file is being extended, because file systems serialize such writes. On any other
+// file it writes in the caller's goroutine, as bufio.Writer does, because the page cache takes data at
+// the speed of memory.
 //
-// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: what does
-// not fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off
-// for that moment (fcntl(2), F_SETFL). Other bytes of the block stay what they are, and the file
-// never becomes longer than the stream. Flush in the middle of a block therefore costs two such
-// writes.
+// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: data that does
+// not fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off for
+// that moment (fcntl(2), F_SETFL). The other bytes of the block keep their contents, and the file never
+// becomes longer than the stream. A Flush in the middle of a block therefore costs two such writes.
 //
-// Data is in the file, in the order of the stream, when Flush or Close has returned nil, and on the
-// device after File.Sync. The first error stays: it is returned by every later call, and what
-// follows the offset where the Writer stood at its last successful Flush may be written, in part,
-// or not.
+// When Flush or Close has returned nil, the data is in the file, in the order of the stream; after
+// File.Sync it is on the device. The first error is permanent: every later call returns it, and data
+// after the position of the last successful Flush may have been written in full, in part, or not at
+// all.
 //
 // The file's write deadline applies. A Writer is not safe for concurrent use.
 type Writer struct {
@@ -52,13 +51,13 @@ var _ interface {
 	io.ReaderFrom
 } = (*Writer)(nil)
 
-// NewWriter returns a Writer of f, which stays the caller's to close, after the Writer.
+// NewWriter returns a Writer of f. The caller closes f, after the Writer.
 func NewWriter(f *ringfile.File, c Config) *Writer {
 	return NewWriterContext(context.Background(), f, c)
 }
 
-// NewWriterContext is NewWriter for a Writer that gives up when ctx ends: then the error is the
-// cause of ctx, in a *fs.PathError, and what was in flight may reach the file even later.
+// NewWriterContext is NewWriter with a context for all writes: when ctx ends they fail with the cause
+// of ctx in a *fs.PathError, and writes that were in flight may reach the file even later.
 func NewWriterContext(ctx context.Context, f *ringfile.File, c Config) *Writer {
 	return &Writer{stream: stream{file: f, ctx: ctx, config: c, op: "write"}}
 }
@@ -74,8 +73,8 @@ func (w *Writer) seek(off int64) {
 	}
 }
 
-// Write takes p, which is the caller's again at the return. If it takes less, the error says why;
-// it may be that of an earlier part of the stream.
+// Write accepts p, which belongs to the caller again when it returns. If it accepts less than all of p,
+// the error says why; the error may be that of an earlier part of the stream.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -98,7 +97,8 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, w.err
 }
 
-// ReadFrom writes what r has, up to its end, reading into the Writer's buffers without a copy.
+// ReadFrom writes all that r returns, up to its end, reading straight into the Writer's buffers without
+// a copy.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -130,7 +130,7 @@ func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 
 var errInvalidRead = errors.New("stream: reader returned an impossible count from Read")
 
-// Flush writes what the Writer has taken and waits until that is done.
+// Flush writes what the Writer has accepted and waits until that is done.
 func (w *Writer) Flush() error {
 	if err := w.ready(); err != nil {
 		return err
@@ -140,8 +140,9 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
-// Skip is Flush, after which the stream goes on n bytes further: what the file has between stays as it is, or is a hole.
-// It fails with errors.ErrUnsupported if the file has no offsets, or is open with O_APPEND.
+// Skip is Flush, after which the stream continues n bytes further on: the bytes in between keep their
+// contents, or become a hole. It fails with errors.ErrUnsupported if the file has no offsets or was
+// opened with O_APPEND.
 func (w *Writer) Skip(n int64) error {
 	if err := w.Flush(); err != nil {
 		return err
@@ -157,9 +158,9 @@ func (w *Writer) Skip(n int64) error {
 	return nil
 }
 
-// Close is Flush, after which the Writer takes nothing any more; it does not close the file.
-// Whatever the outcome, it waits for the requests in flight, unless the context or a deadline has
-// ended. Closing again returns the error of the Writer once more, or nil.
+// Close is Flush, after which the Writer accepts no more data; it does not close the file. Whatever the
+// outcome, it waits for the requests in flight, unless the context or a deadline has ended. Closing
+// again returns the Writer's error again, or nil.
 func (w *Writer) Close() error {
 	if w.closed {
 		return w.err
