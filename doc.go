@@ -1,6 +1,6 @@
 // Package ringfile does file I/O through Linux's io_uring behind the interface of os.File.
 //
-// A File has the methods of *os.File, with the same results and errors, but a call that waits for a
+// A [File] has the methods of *os.File, with the same results and errors, but a call that waits for a
 // device parks the goroutine instead of blocking an OS thread. Hundreds of requests can be in flight on
 // a handful of threads, where os.File needs one thread per request and a Go program aborts at 10,000
 // threads.
@@ -37,10 +37,10 @@
 //     pass the operation on to kernel threads (buffered writes, file systems such as tmpfs), or where
 //     too few operations are in flight for a ring to pay off.
 //
-// All routes give the same results; Engine.Stats counts them.
+// All routes give the same results; [Engine.Stats] counts them.
 //
 // Where io_uring is missing (containers refuse it by default, old kernels, other systems), all
-// operations are system calls, and nothing is reported unless you ask: Available says why, and what to
+// operations are system calls, and nothing is reported unless you ask: [Available] says why, and what to
 // change. The environment variable RINGFILE_BACKEND (auto, uring, blocking) overrides the choice.
 //
 // # Devices
@@ -61,9 +61,9 @@
 //
 // # Many operations at once
 //
-// The Start methods of File start an operation and return a Future, which can be awaited later, by
-// several goroutines if need be, or used in a select statement. A Batch submits any number of reads,
-// writes and syncs together; File.ReadAtMulti reads many ranges of one file. See docs/batches.md. For a
+// The Start methods of File start an operation and return a [Future], which can be awaited later, by
+// several goroutines if need be, or used in a select statement. A [Batch] submits any number of reads,
+// writes and syncs together; [File.ReadAtMulti] reads many ranges of one file. See docs/batches.md. For a
 // program that processes one block after another, Ranges of package stream reads ahead. See
 // docs/lookahead.md.
 //
@@ -72,7 +72,7 @@
 //   - stream reads and writes files sequentially, with several large requests in flight if the file is
 //     opened with O_DIRECT.
 //   - fsys has the functions of package os that take names, with contexts, and WalkDir and DirFS.
-//     Engine.Call does the same for any other call.
+//     [Engine.Call] does the same for any other call.
 //   - chain carries out operations one after another for as long as they succeed: a write followed by a
 //     Datasync is a durable append.
 //   - durable replaces whole files atomically.
@@ -107,6 +107,6 @@
 //
 // Errors are *fs.PathError with the operation names that os uses, wrapping a syscall.Errno or
 // fs.ErrClosed; io.EOF is returned bare. errors.Is works with fs.ErrNotExist, fs.ErrClosed,
-// os.ErrDeadlineExceeded, context.Canceled and so on. See also ErrEngineClosed, UnavailableError and
-// CloseError.
+// os.ErrDeadlineExceeded, context.Canceled and so on. See also [ErrEngineClosed], [UnavailableError] and
+// [CloseError].
 package ringfile

@@ -8,7 +8,7 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// Advice says how a range of a file will be used. See File.Advise.
+// Advice says how a range of a file will be used. See [File.Advise].
 type Advice uint32
 
 const (
