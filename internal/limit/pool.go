@@ -1,6 +1,6 @@
-// Package limit bounds how many calls hold an OS thread: the Go runtime ends a program at 10,000 of
-// them. A Pool has the permits for one kind of call on one device, a Budget what all pools together may
-// have beyond a small share that each has to itself. Lock is a lock whose waiting can be given up.
+// Package limit bounds how many calls hold an OS thread: the Go runtime aborts a program at 10,000
+// threads. A Pool has the permits for one kind of call on one device. A Budget is what all pools
+// together may have beyond a small share of their own. Lock is a lock whose wait can be abandoned.
 package limit
 
 import (

@@ -1,9 +1,8 @@
-// Package outside starts goroutines that belong to no bubble of testing/synctest, and makes channels
-// that belong to none.
+// Package outside starts goroutines, and makes channels, that belong to no bubble of testing/synctest.
 //
 // A goroutine belongs to the bubble of the one that starts it, and so does a channel that is made
 // there: the bubble waits for the goroutine's end, and goroutines outside may not use the channel.
-// What outlives a call, as the goroutines of a ring do, must therefore come from here.
+// Anything that outlives a call, such as the goroutines of a ring, must therefore come from here.
 package outside
 
 import (

@@ -1,4 +1,4 @@
-// Package restrict makes rings of package uring carry out nothing but what they are for.
+// Package restrict restricts rings of package uring to the operations that they are for.
 package restrict
 
 import (

@@ -1,5 +1,5 @@
 // Package route decides how an operation on a file is carried out. It makes no system calls: the
-// decision is a function of facts, and of what earlier operations have met.
+// decision is a function of facts, and of what earlier operations have encountered.
 package route
 
 import "sync/atomic"

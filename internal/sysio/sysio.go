@@ -1,6 +1,6 @@
-// Package sysio has all that differs between operating systems: opening, what a file is, and the calls
-// that move data, for a descriptor whose use the caller has. Every call on a file can sleep, so each
-// tells the scheduler.
+// Package sysio has everything that differs between operating systems: opening, the properties of a
+// file, and the calls that transfer data, for a descriptor to which the caller holds a reference. Every
+// call on a file can sleep, so each tells the scheduler.
 package sysio
 
 import "os"
