@@ -48,10 +48,10 @@ func (f *File) WriteAtAtomic(p []byte, off int64) error {
 	switch smallest, largest, err1 := f.AtomicWriteUnits(); {
 	case err1 != nil:
 	case smallest == 0:
-		pe.Err = fmt.Errorf("%w: there are no atomic writes here", syscall.EOPNOTSUPP)
+		pe.Err = fmt.Errorf("%w: the file does not support atomic writes", syscall.EOPNOTSUPP)
 	default:
-		pe.Err = fmt.Errorf("%w: an atomic write of %d bytes at %d; their size is a power of two from %d to %d, "+
-			"their offset a multiple of it, memory aligned as DirectAlign says; with a deadline up to 1 MiB", pe.Err, len(p), off, smallest, largest)
+		pe.Err = fmt.Errorf("%w: atomic write of %d bytes at offset %d; the size must be a power of two from %d to %d, "+
+			"the offset a multiple of it, and the memory aligned as DirectAlign says; with a deadline up to 1 MiB", pe.Err, len(p), off, smallest, largest)
 	}
 	return err
 }

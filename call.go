@@ -50,7 +50,7 @@ func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 }
 
 // errGoexit is the error of a call whose function has ended its goroutine (runtime.Goexit).
-var errGoexit = errors.New("ringfile: the function has ended its goroutine")
+var errGoexit = errors.New("ringfile: the function called runtime.Goexit")
 
 // call is one blocking call with a permit.
 func (e *Engine) call(permit *limit.Permit, fn func() error) error {

@@ -120,7 +120,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("ringfile: Config.Rings is %d, must be at most 1024", c.Rings)
 	}
 	if c.Backend > BackendBlocking {
-		return c, fmt.Errorf("ringfile: Config.Backend is %d, which names no backend", c.Backend)
+		return c, fmt.Errorf("ringfile: Config.Backend is %d, which is not a backend", c.Backend)
 	}
 	if err := c.SQPoll.check(); err != nil {
 		return c, err
@@ -184,7 +184,7 @@ func (p *SQPollConfig) check() error {
 	case p.Idle > time.Hour:
 		return fmt.Errorf("ringfile: Config.SQPoll.Idle is %v, must be at most an hour", p.Idle)
 	case p.Pinned && (p.CPU < 0 || p.CPU >= 1<<16):
-		return fmt.Errorf("ringfile: Config.SQPoll.CPU is %d, which numbers no CPU", p.CPU)
+		return fmt.Errorf("ringfile: Config.SQPoll.CPU is %d, which is not a CPU", p.CPU)
 	}
 	return nil
 }

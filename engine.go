@@ -78,7 +78,7 @@ func (e *Engine) Available() error {
 	case e.reason != nil:
 		return e.reason
 	}
-	return &UnavailableError{Op: "backend", Err: errors.New("blocking was asked for"),
+	return &UnavailableError{Op: "backend", Err: errors.New("the blocking backend was requested"),
 		Hint: "by Config.Backend or RINGFILE_BACKEND"}
 }
 

@@ -73,15 +73,15 @@ func unavailable(op string, err error, facts sysio.Facts) *UnavailableError {
 	case errno == syscall.EPERM && facts.UringDisabled == 1:
 		e.Hint = "the sysctl kernel.io_uring_disabled is 1; set it to 0, or add this user to the group in kernel.io_uring_group"
 	case errno == syscall.EPERM || errno == syscall.EACCES:
-		e.Hint = "a seccomp or security policy refuses it, as Docker, containerd and Kubernetes do by default; allow io_uring_setup, io_uring_enter and io_uring_register"
+		e.Hint = "a seccomp or security policy refuses io_uring, as Docker, containerd and Kubernetes do by default; allow io_uring_setup, io_uring_enter and io_uring_register"
 	case errno == syscall.ENOSYS:
-		e.Hint = "the kernel has no io_uring (" + facts.Release + "), or a sandbox such as gVisor hides it; Linux 5.10 or newer is needed"
+		e.Hint = "the kernel (" + facts.Release + ") has no io_uring, or a sandbox such as gVisor hides it; Linux 5.10 or newer is needed"
 	case errno == syscall.ENOMEM:
 		e.Hint = fmt.Sprintf("ring memory counts against RLIMIT_MEMLOCK, now %s; raise it (ulimit -l, LimitMEMLOCK=)", facts.Memlock)
 	case errno == syscall.EMFILE || errno == syscall.ENFILE:
 		e.Hint = "no file descriptor is free; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"
 	case errno == syscall.EINVAL:
-		e.Hint = "the kernel (" + facts.Release + ") does not know the parameters; Linux 5.10 or newer is needed"
+		e.Hint = "the kernel (" + facts.Release + ") does not support the setup parameters; Linux 5.10 or newer is needed"
 	case errno == syscall.EOPNOTSUPP:
 		e.Hint = "the platform refuses io_uring, as some clouds' kernels do"
 	}

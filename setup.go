@@ -159,7 +159,7 @@ func (m *ringMaker) setUp(slots int, beside *uring.Ring) (*uring.Ring, error) {
 	return u, err
 }
 
-var errOldSQPoll = errors.New("this kernel's SQPOLL works on registered files only")
+var errOldSQPoll = errors.New("this kernel's SQPOLL works only on registered files")
 
 // explain says why a ring could not be made, and tells a refused way of polling from a refused
 // io_uring.
@@ -186,9 +186,9 @@ func (m *ringMaker) explain(err error) *UnavailableError {
 	why.Op, why.feature = "SQPOLL", "SQPOLL is"
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		why.Hint = "before Linux 5.13 it takes CAP_SYS_NICE (before 5.11 CAP_SYS_ADMIN), and a security policy may refuse it; io_uring works here without Config.SQPoll"
+		why.Hint = "SQPOLL needs CAP_SYS_NICE before Linux 5.13 (CAP_SYS_ADMIN before 5.11), and a security policy may refuse it; io_uring works here without Config.SQPoll"
 	case errors.Is(err, syscall.EINVAL) && p.Pinned:
-		why.Hint = fmt.Sprintf("CPU %d is not online, or none of those that this process may use", p.CPU)
+		why.Hint = fmt.Sprintf("CPU %d is offline, or this process may not use it", p.CPU)
 	case errors.Is(err, errOldSQPoll):
 		why.Hint = "Linux 5.11 or newer is needed for Config.SQPoll"
 	default:

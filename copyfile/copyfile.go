@@ -69,7 +69,7 @@ var errSameFile = errors.New("source and destination are the same file")
 var errNotRegular = errors.New("not a regular file")
 
 // errLeft is in the error of a Copy whose context has ended while a device does not answer.
-var errLeft = errors.New("a device does not answer; the destination is cleaned up when it does")
+var errLeft = errors.New("a device does not answer; the destination will be cleaned up when it does")
 
 // patience is how long Copy waits, after its context has ended, for the end of the call that is under
 // way, and for dst to be cleaned up.
@@ -429,7 +429,7 @@ func (cp *copying) undo(err error) error {
 		err1 = remove() // whatever became of the engine
 	}
 	if err1 != nil {
-		return fmt.Errorf("%w; it could not be removed, and is incomplete: %w", err, err1)
+		return fmt.Errorf("%w; the destination could not be removed, and is incomplete: %w", err, err1)
 	}
 	return err
 }

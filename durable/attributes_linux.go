@@ -33,7 +33,7 @@ func isLabel(name string) bool { return name == "security.selinux" || name == "s
 func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 	names, err := readAttribute(func(p []byte) (int, error) { return unix.Llistxattr(name, p) })
 	if err != nil {
-		return a, fmt.Errorf("the names of extended attributes cannot be read: %w", err)
+		return a, fmt.Errorf("reading the names of extended attributes: %w", err)
 	}
 	var n int
 	a.list = acl.Read(func(p []byte) (int, error) {
@@ -43,7 +43,7 @@ func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 	// A sandbox may refuse the call. If there is a list the group's bits are its mask: without them it gives nobody
 	// anything, and the mode alone gives nobody more.
 	if a.list.Unknown() && (!refused(err) || mode&0o077 != 0) {
-		return a, fmt.Errorf("the access control list cannot be read: %w", err)
+		return a, fmt.Errorf("reading the access control list: %w", err)
 	}
 	for attr := range strings.SplitSeq(string(names), "\x00") {
 		if !strings.HasPrefix(attr, "user.") && !isLabel(attr) {
@@ -51,7 +51,7 @@ func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 		}
 		value, err := readAttribute(func(p []byte) (int, error) { return unix.Lgetxattr(name, attr, p) })
 		if err != nil {
-			return a, fmt.Errorf("the extended attribute %s cannot be read: %w", attr, err)
+			return a, fmt.Errorf("reading the extended attribute %s: %w", attr, err)
 		}
 		if value != nil { // nobody has removed it meanwhile
 			a.named = append(a.named, attribute{attr, value})

@@ -85,7 +85,7 @@ func (r *Ring) attach(p *Params, rings, sqes region) error {
 	}
 	if !powerOfTwo(p.SQEntries) || !powerOfTwo(p.CQEntries) || p.CQEntries < p.SQEntries ||
 		sqMask.Load() != r.sq.mask || cqMask.Load() != r.cq.mask {
-		return fmt.Errorf("ring of %d (mask %#x) and %d (mask %#x) entries makes no sense",
+		return fmt.Errorf("invalid ring of %d (mask %#x) and %d (mask %#x) entries",
 			p.SQEntries, sqMask.Load(), p.CQEntries, cqMask.Load())
 	}
 	if r.sq.sqes, err = regionSlice[SQE](sqes, 0, p.SQEntries); err != nil {

@@ -114,7 +114,7 @@ func TestCommands(t *testing.T) {
 		{"cp -t empty", []string{"cp", "--target-directory=", "a"}, 2, "", "name of the directory is empty"},
 		{"cp -T three", []string{"cp", "-T", "a", "b", "c"}, 2, "", "extra operand 'c'"},
 		{"cp -t -T", []string{"cp", "-Ta", "b", "-tc"}, 2, "", "use that, or cp -a"},
-		{"cp -T -t", []string{"cp", "-T", "b", "-tc"}, 2, "", "contradict"},
+		{"cp -T -t", []string{"cp", "-T", "b", "-tc"}, 2, "", "mutually exclusive"},
 		{"cp -a", []string{"cp", "a", "b", "-a"}, 2, "", "-p keeps owners, permissions and times: use that, or cp -a"},
 		{"cp -L", []string{"cp", "-rL", "a", "b"}, 2, "", "-L follows symbolic links, and ringfile cp copies them as such: use cp -L"},
 		{"cp -n", []string{"cp", "-n", "a", "b"}, 2, "", "-n: ringfile cp does not have this flag of cp; use cp for it"},
