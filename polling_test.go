@@ -245,7 +245,7 @@ func TestPollingConfig(t *testing.T) {
 		want    string // in the error
 		typed   bool
 	}{
-		{"no such CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: 60000}}, "CPU 60000 is not online", true},
+		{"no such CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: 60000}}, "CPU 60000 is offline", true},
 		{"negative CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: -1}}, "which is not a CPU", false},
 		{"negative idle time", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: -1}}, "negative", false},
 		{"long idle time", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: 2 * time.Hour}}, "at most an hour", false},
