@@ -85,7 +85,7 @@ type item struct {
 	inline bool // the page cache is asked first, by who carries it out
 }
 
-// batchLane is what is to go to one queue.
+// batchLane is what goes to one queue.
 type batchLane struct {
 	queue    *queue
 	items    []*item
@@ -140,7 +140,7 @@ func (it *item) set(f *File, op operation) {
 	it.reset(&op, 0)
 }
 
-// clean has a finished item forget its file and buffers.
+// clean makes a finished item drop its references to file and buffers.
 func (it *item) clean() {
 	it.forget()
 	it.file, it.on, it.known, it.inline, it.err = nil, nil, false, false, nil
@@ -228,8 +228,8 @@ func (b *Batch) begin(ctx context.Context) {
 	b.until = until{ctx: ctx, stop: ctx.Done()}
 }
 
-// end gives up what is not finished, as when the loop over Results has been left, and waits until nothing
-// is.
+// end abandons unfinished operations, for example because the loop over Results was left, and waits
+// until none is left.
 func (b *Batch) end() {
 	for _, it := range b.items[b.admitted:b.n] {
 		b.settle(it, 0, b.aborted(it))
@@ -268,8 +268,8 @@ func (b *Batch) settle(it *item, n int, err error) {
 	b.done = append(b.done, it.index)
 }
 
-// advance starts what has not been started and waits until an operation is finished, or, with all, until
-// all are. Without anything to wait for it returns at once.
+// advance starts what has not been started and waits until an operation has finished, or, with all,
+// until all have. If there is nothing to wait for it returns at once.
 func (b *Batch) advance(all bool) {
 	before := len(b.done)
 	b.admit()
@@ -287,7 +287,7 @@ func (b *Batch) advance(all bool) {
 	}
 }
 
-// collect takes note of what others have finished, and returns how many operations are pending.
+// collect records what others have finished, and returns how many operations are pending.
 func (b *Batch) collect() (pending int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -299,8 +299,8 @@ func (b *Batch) collect() (pending int) {
 	return b.pending
 }
 
-// admit looks at the operations that have been added: it carries out what the page cache has, and finds the
-// route of the rest.
+// admit looks at the operations that have been added: it carries out what the page cache can serve, and
+// finds the route of the rest.
 func (b *Batch) admit() {
 	for ; b.admitted < b.n; b.admitted++ {
 		it := b.items[b.admitted]
@@ -310,8 +310,8 @@ func (b *Batch) admit() {
 	}
 }
 
-// begin carries the operation out as far as that takes no waiting. If it is not settled then it is on its
-// way, with a use of the descriptor.
+// begin carries the operation out as far as possible without waiting. If it is not settled then, it is
+// in progress, with a reference to the descriptor.
 func (it *item) begin() (n int, err error, settled bool) {
 	if !it.file.valid() {
 		return 0, fs.ErrInvalid, true
@@ -415,7 +415,7 @@ func (l *batchLane) add(it *item) {
 	l.requests = append(l.requests, &it.request)
 }
 
-// launch hands the lanes to their queues.
+// launch submits the lanes to their queues.
 func (b *Batch) launch() {
 	for i := range b.lanes {
 		l := &b.lanes[i]
@@ -433,7 +433,7 @@ func (b *Batch) launch() {
 	b.lanes = b.lanes[:0]
 }
 
-// maxHelpers is how many goroutines one batch has make blocking calls.
+// maxHelpers is the most goroutines that one batch uses for blocking calls.
 const maxHelpers = 128
 
 // hire has other goroutines make the calls that the caller does not make itself.
@@ -452,7 +452,7 @@ func (b *Batch) hire(all bool) {
 	}
 }
 
-// help makes calls until there are none left.
+// help makes calls until none are left.
 func (b *Batch) help() {
 	b.mu.Lock()
 	b.coming--
@@ -528,7 +528,7 @@ func (it *item) finished() {
 	}
 }
 
-// park waits until an operation is finished or, with all, until everything is.
+// park waits until an operation has finished or, with all, until all have.
 func (b *Batch) park(all bool) {
 	b.mu.Lock()
 	if b.pending == 0 || len(b.ready) > 0 {

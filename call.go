@@ -49,7 +49,7 @@ func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 	}
 }
 
-// errGoexit is the error of a call whose function has ended its goroutine (runtime.Goexit).
+// errGoexit is the error of a call whose function has called runtime.Goexit.
 var errGoexit = errors.New("ringfile: the function called runtime.Goexit")
 
 // call is one blocking call with a permit.

@@ -67,7 +67,8 @@ func (e *Engine) ReadFileInto(name string, p []byte) (n int, err error) {
 	return n, err
 }
 
-// fromStart returns what reads the file from its beginning on: by ReadAt, unless the file takes no offsets.
+// fromStart returns a function that reads the file from its beginning on: by ReadAt, unless the file
+// has no offsets.
 func (f *File) fromStart() func([]byte) (int, error) {
 	off, byOffset := int64(0), f.t.Seekable
 	return func(p []byte) (int, error) {
@@ -106,7 +107,7 @@ func (e *Engine) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return err
 }
 
-// readContents reads until io.EOF what is thought to be size bytes.
+// readContents reads until io.EOF; size is the expected number of bytes.
 func readContents(size int64, read func([]byte) (int, error)) ([]byte, error) {
 	// Files that claim to be empty, as in /proc, may refuse small reads or answer them wrongly.
 	const minRead = 512

@@ -18,7 +18,7 @@ type Engine struct {
 	closing sync.Mutex // held by Close
 }
 
-// engineStats is where an engine counts what is not a queue's.
+// engineStats holds the engine's counters that are not a queue's.
 type engineStats struct {
 	cached, blocking count.Traffic
 	refused          count.Counter
@@ -124,7 +124,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// drain waits until no blocking call is under way and returns how many still are at the deadline.
+// drain waits until no blocking call is running and returns how many are left at the deadline.
 func (e *Engine) drain(deadline time.Time) int {
 	for ; ; time.Sleep(time.Millisecond) {
 		n := e.devices.nowhere.Present()

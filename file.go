@@ -184,7 +184,7 @@ func (f *File) control(ctx context.Context, op operation) error {
 	return f.t.control(ctx, op)
 }
 
-// valid reports whether f is a file at all.
+// valid reports whether f is usable at all.
 func (f *File) valid() bool { return f != nil && f.t.OS != nil }
 
 // ReadAt reads len(p) bytes into p from offset off. It returns the number of bytes read, and a non-nil
@@ -217,8 +217,8 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// readCached reads p from off if all of it is in the page cache, and so far nothing tells that it may
-// not be: the shortest way that there is. If it reports false, nothing has been done.
+// readCached reads p from off if all of it is in the page cache, unless earlier reads suggest
+// otherwise: the shortest path. If it returns false, nothing has been done.
 func (t *target) readCached(p []byte, off int64) bool {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes {
 		return false
@@ -226,13 +226,14 @@ func (t *target) readCached(p []byte, off int64) bool {
 	return t.readNow(p, off) == len(p)
 }
 
-// readNow makes a read that is expected to be served at once, and returns how many bytes it gave; with
+// readNow makes a read that is expected to be served at once, and returns how many bytes it got; with
 // offCurrent at the file position.
 //
-// pread(2) and read(2) cost a tenth less than preadv2(2), which alone can be told not to wait. So once the reads
-// of a file have been served at once for long, they are those, but for the reads of every sixteenth page, or
-// every sixteenth at the position, which the caller has to itself: they tell when that is over. What waits until then
-// waits as os.File's does, with a permit.
+// pread(2) and read(2) cost a tenth less than preadv2(2), but only preadv2 can be told not to wait. So
+// once the reads of a file have been served at once for a long time, it uses the former, except for the
+// reads of every sixteenth page, or every sixteenth at the position (which the caller has to itself):
+// these detect when that is over. Reads that wait in the meantime wait as os.File's would, with a
+// permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
 	permit := t.dev.calls.Acquire()
 	hits := t.hits.Load()
@@ -260,7 +261,7 @@ func (t *target) readNow(p []byte, off int64) (n int) {
 	return n
 }
 
-// hotHits is for how many reads the page cache must have had everything.
+// hotHits is the number of reads in a row that the page cache must have served in full.
 const hotHits = 64
 
 // WriteAt writes len(p) bytes from p at offset off. It returns the number of bytes written, and a
@@ -323,10 +324,10 @@ func (f *File) Read(p []byte) (n int, err error) {
 	return f.t.readWrite(&op)
 }
 
-// readCachedHere is readCached at the file position. If it reports false, nothing has been done.
+// readCachedHere is readCached at the file position. If it returns false, nothing has been done.
 //
-// The page cache may end before the file does. Then what is missing is read as well, as read(2) does: so the
-// position must not move meanwhile.
+// The page cache may end before the file does. The missing part is then read as well, as read(2) does,
+// so the position must not move in between.
 func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes || !t.acquire() {
 		return 0, false
@@ -344,7 +345,7 @@ func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	return n, n > 0
 }
 
-// betweenPages reports whether the position is one where the page cache can end.
+// betweenPages reports whether the page cache can end at the position.
 func (t *target) betweenPages() bool {
 	pos, err := t.Handle.Seek(0, io.SeekCurrent)
 	return err == nil && pos%4096 == 0
@@ -392,8 +393,8 @@ func (f *File) Close() error {
 	return f.t.release()
 }
 
-// shut does what Close does at once: it refuses further calls and gives up those in flight. The owner's use
-// of the descriptor is then still to be released.
+// shut does what Close does at once: it refuses further calls and cancels those in flight. The owner's
+// reference to the descriptor must still be released.
 func (f *File) shut() error {
 	if !f.valid() {
 		return fs.ErrInvalid

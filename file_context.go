@@ -103,8 +103,8 @@ func (f *File) CloseContext(ctx context.Context) error {
 	}
 }
 
-// pollUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. One
-// at a time in each direction, as they use the same deadline.
+// pollUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. Only one
+// runs at a time in each direction, because they use the same deadline.
 func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
 	t := &f.t
 	if err := context.Cause(ctx); err != nil {
@@ -195,7 +195,7 @@ func (f *File) setDeadline(at time.Time, set func(*os.File, time.Time) error, re
 	return nil
 }
 
-// expire gives up the requests that match, as their deadline has passed.
+// expire cancels the requests that match, because their deadline has passed.
 func (t *target) expire(match func(opcode) bool) {
 	for q := range t.dev.everyQueue {
 		q.cancelFile(&t.descriptor, match, byDeadline)

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// The methods in this file do what os does, through os. Those that can wait for a device take a permit
-// among the bounded blocking calls.
+// The methods in this file do what os does, through os. Those that can wait for a device take one of
+// the permits for blocking calls.
 
-// osCall makes a call of os, named for its errors, with a use of the descriptor and a permit.
+// osCall makes a call of os, named for its errors, with a reference to the descriptor and a permit.
 func osCall[T any](f *File, name string, call func(*os.File) (T, error)) (v T, err error) {
 	if !f.valid() {
 		return v, fs.ErrInvalid
@@ -25,7 +25,7 @@ func osCall[T any](f *File, name string, call func(*os.File) (T, error)) (v T, e
 	return call(f.t.OS)
 }
 
-// osDo is osCall for a call that returns nothing but an error.
+// osDo is osCall for a call that returns only an error.
 func osDo(f *File, name string, call func(*os.File) error) error {
 	_, err := osCall(f, name, func(o *os.File) (struct{}, error) { return struct{}{}, call(o) })
 	return err
@@ -220,7 +220,7 @@ func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, f.closedError("write", err)
 }
 
-// closedError gives an error of os that is about a closed file its usual form.
+// closedError gives an error of os about a closed file its usual form.
 func (f *File) closedError(name string, err error) error {
 	if err != nil && f.t.closed() && errors.Is(err, os.ErrClosed) {
 		return f.t.wrap(name, fs.ErrClosed)
@@ -263,7 +263,8 @@ func (f *File) WriteTo(w io.Writer) (n int64, err error) {
 type writerOnly struct{ io.Writer }
 type readerOnly struct{ io.Reader }
 
-// source is a reader as os knows it, and the one that is charged with what was copied, if there is one.
+// source is a reader as os knows it, and the limited reader, if there is one, that the copied bytes are
+// deducted from.
 type source struct {
 	io.Reader
 	limited *io.LimitedReader
@@ -276,8 +277,8 @@ func (s source) took(n int64) {
 	}
 }
 
-// osReader returns r as os knows it, if it may be something that the kernel can copy from, and whether that
-// may be silent for long.
+// osReader returns r as os knows it, if it may be something that the kernel can copy from, and whether
+// it may be silent for long.
 func osReader(r io.Reader) (src source, silent bool) {
 	switch r := r.(type) {
 	case *File:

@@ -19,8 +19,8 @@ type Future[T any] struct {
 	task  task
 	value func(n int) T // turns the bytes moved into a T
 
-	// gate is locked until the outcome is there, and those who wait lock it for reading. That is neither a
-	// channel nor a WaitGroup, as those that were made in a bubble of testing/synctest may not be used by
+	// gate is locked until the outcome is there, and waiters lock it for reading. It is neither a
+	// channel nor a WaitGroup, because one that was made in a synctest bubble may not be used by
 	// goroutines outside of it, such as a reaper.
 	gate sync.RWMutex
 
@@ -140,7 +140,7 @@ func start[T any](f *File, op operation, value func(int) T) *Future[T] {
 	return u
 }
 
-// fail finishes a future that has not been started.
+// fail finishes a future that was never started.
 func (f *Future[T]) fail(err error) {
 	f.task.err = err
 	f.complete = true

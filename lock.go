@@ -50,13 +50,13 @@ func (f *File) Lock(ctx context.Context, off, length int64, mode LockMode) error
 	}
 }
 
-// How long Lock waits before it asks again.
+// How long Lock waits before it tries again.
 const (
 	minLockPause = time.Millisecond
 	maxLockPause = 50 * time.Millisecond
 )
 
-// lockPatience is for how long a call about locks is waited for when its context has ended.
+// lockPatience is how long a locking call is waited for after its context has ended.
 const lockPatience = 100 * time.Millisecond
 
 // TryLock is Lock without waiting. It reports whether it took the lock.
@@ -79,7 +79,7 @@ func (f *File) tryLock(ctx context.Context, off, length int64, mode LockMode) (b
 	return f.lockCall(ctx, lockOp{name: "lock", off: off, length: length, mode: mode})
 }
 
-// lockOp is a call about locks, its name the one in errors.
+// lockOp is a locking call; its name is the one in errors.
 type lockOp struct {
 	name        string
 	off, length int64
@@ -93,8 +93,8 @@ func (op lockOp) call(t *target) (ok bool, err error) {
 	return t.LockRange(op.off, op.length, op.mode == LockShared)
 }
 
-// lockCall makes a call about locks, one at a time for each file: a call that was left behind must not take a lock
-// that has been given up since.
+// lockCall makes a locking call, one at a time for each file: an abandoned call must not take a lock
+// that has been released since.
 func (f *File) lockCall(ctx context.Context, op lockOp) (ok bool, err error) {
 	if !f.valid() {
 		return false, fs.ErrInvalid
@@ -122,7 +122,8 @@ func (f *File) lockCall(ctx context.Context, op lockOp) (ok bool, err error) {
 	return ok, t.wrap(op.name, err)
 }
 
-// lockUntil is the rest of lockCall, with the use of the descriptor that this has begun, for a context that can end.
+// lockUntil is the rest of lockCall, with the reference to the descriptor that lockCall has taken, for
+// a context that can end.
 func (f *File) lockUntil(ctx context.Context, name string, call func() (bool, error)) (ok bool, err error) {
 	t := &f.t
 	if !f.locking.Lock(ctx.Done(), nil) {

@@ -49,8 +49,8 @@ func (p *BufferPool) Put(b []byte) {
 	p.free.Put(firstByte(b))
 }
 
-// Memory of the engine stands in for a caller's buffer where the caller may leave before the kernel is
-// done: in operations with a context or a deadline.
+// The engine's own memory replaces a caller's buffer where the caller may return before the kernel has
+// finished: in operations with a context or a deadline.
 const (
 	minLoan   = 4 << 10
 	maxLoan   = 1 << 20 // longer transfers go in pieces
@@ -70,7 +70,7 @@ func loanPool(n int) *BufferPool {
 	return loans[bits.Len(uint(max(n, minLoan)-1)/minLoan)]
 }
 
-// lend returns n bytes of the engine's memory, at most maxLoan; takeBack gives them back.
+// lend returns n bytes of the engine's memory, at most maxLoan; takeBack returns them.
 func lend(n int) []byte { return loanPool(n).Get()[:n] }
 
 func takeBack(b []byte) { loanPool(len(b)).Put(b) }

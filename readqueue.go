@@ -61,7 +61,7 @@ func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
 	return -1, Result{N: len(p)}
 }
 
-// add is ReadAt for what may have to wait.
+// add is ReadAt for reads that may have to wait.
 func (q *ReadQueue) add(f *File, p []byte, off int64) (i int, r Result) {
 	b := &q.batch
 	op := operation{code: opRead, buf: p, off: off}
@@ -122,8 +122,8 @@ func (q *ReadQueue) Wait(i int) error {
 	}
 }
 
-// park waits until read i is finished, or any if i is negative. It reports false if the context ends first. It may
-// return earlier.
+// park waits until read i has finished, or any if i is negative. It returns false if the context ends
+// first. It may return early.
 func (q *ReadQueue) park(i int) bool {
 	b := &q.batch
 	b.mu.Lock()

@@ -97,7 +97,7 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// count returns how many devices are known, and how many of them not to know RWF_NOWAIT.
+// count returns how many devices are known, and how many of them lack RWF_NOWAIT.
 func (ds *devices) count() (all, withoutNowait int) {
 	ds.mu.RLock()
 	defer ds.mu.RUnlock()
@@ -109,7 +109,7 @@ func (ds *devices) count() (all, withoutNowait int) {
 	return len(ds.known), withoutNowait
 }
 
-// count adds what the queue has counted to s, and returns when its oldest request began, or now.
+// count adds the queue's counters to s, and returns when its oldest request began, or now.
 func (q *queue) count(s *Stats, now int64) (oldest int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
