@@ -61,7 +61,7 @@ type Chain struct {
 	part    part // what is on a ring
 }
 
-// noCopy has go vet report copies.
+// noCopy makes go vet report copies.
 type noCopy struct{}
 
 func (*noCopy) Lock()   {}
@@ -190,7 +190,7 @@ func (c *Chain) advance(ctx context.Context) error {
 	return nil
 }
 
-// passed takes note that l has been carried out, and returns its error if it has broken the chain.
+// passed records that l has been carried out, and returns its error if that has broken the chain.
 func (c *Chain) passed(l *link) error {
 	l.done = true
 	if l.err != nil && !l.anyway {

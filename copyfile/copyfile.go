@@ -65,14 +65,14 @@ func (e *MetadataError) Unwrap() error { return e.Err }
 // errSameFile is the error of a Copy onto itself.
 var errSameFile = errors.New("source and destination are the same file")
 
-// errNotRegular is the error of a Copy from or to a pipe, a device or the like.
+// errNotRegular is the error of a Copy from or to a pipe, a device or another special file.
 var errNotRegular = errors.New("not a regular file")
 
-// errLeft is in the error of a Copy whose context has ended while a device does not answer.
+// errLeft is wrapped by the error of a Copy whose context has ended while a device does not answer.
 var errLeft = errors.New("a device does not answer; the destination will be cleaned up when it does")
 
-// patience is how long Copy waits, after its context has ended, for the end of the call that is under
-// way, and for dst to be cleaned up.
+// patience is how long Copy waits, after its context has ended, for the call in progress to end and for
+// dst to be cleaned up.
 const patience = time.Second
 
 // Copy copies the regular file src to dst, with its permissions (mode and POSIX access control list)
@@ -122,7 +122,7 @@ type copying struct {
 	config           Config
 	srcName, dstName string
 
-	// Of runUntil.
+	// Used by runUntil.
 	moved   chan int64  // bytes copied, for Progress; nil if nobody asks
 	decided atomic.Bool // what the caller is told: how the copy ended, or, if it is quicker, that it has left
 
@@ -141,7 +141,8 @@ type copying struct {
 	written int64          // where it stands
 }
 
-// file is one of the two files. What is not a transfer is done by its *os.File, within a call of the engine.
+// file is one of the two files. Anything that is not a transfer goes through its *os.File, within a
+// call of the engine.
 type file struct {
 	*os.File
 	ring   *ringfile.File // the same, for transfers; nil until there is one
@@ -159,7 +160,7 @@ func (f file) close() error {
 	return nil
 }
 
-// runUntil runs the copy in a goroutine of its own, which the caller can leave behind.
+// runUntil runs the copy in a goroutine of its own, which the caller can abandon.
 func (cp *copying) runUntil() (int64, error) {
 	type result struct {
 		n   int64
@@ -245,13 +246,13 @@ func (cp *copying) ended() error {
 	return nil
 }
 
-// wrap makes err, which may concern either file, what Copy returns.
+// wrap turns err, which may concern either file, into the error that Copy returns.
 func (cp *copying) wrap(err error) error {
 	return &os.LinkError{Op: "copy", Old: cp.srcName, New: cp.dstName, Err: err}
 }
 
-// call makes blocking system calls about one of the files, as one of the bounded ones of the engine. It
-// waits for them: whoever must not wait has left this goroutine behind.
+// call makes blocking system calls on one of the files, counted against the engine's limit. It waits
+// for them: a caller that must not wait has abandoned this goroutine.
 func (cp *copying) call(name string, fn func() error) error {
 	err := cp.engine.Call(context.Background(), name, fn)
 	if err == ringfile.ErrEngineClosed {
@@ -260,7 +261,7 @@ func (cp *copying) call(name string, fn func() error) error {
 	return err
 }
 
-// open opens both files, and prepares dst, once it is certain that it is not src.
+// open opens both files and, once it is certain that dst is not src, prepares dst.
 func (cp *copying) open() error {
 	if err := cp.call(cp.srcName, cp.openSource); err != nil {
 		return err
@@ -330,8 +331,8 @@ func (cp *copying) openDestination() (err error) {
 	return err
 }
 
-// refuseSpecial returns an error if the named file is there and is something that must not be opened: a
-// FIFO would wait for its other end, and a device may do anything.
+// refuseSpecial returns an error if the named file exists and must not be opened: a FIFO would wait for
+// its other end, and a device may do anything.
 func refuseSpecial(name string) error {
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
 		return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
@@ -339,7 +340,7 @@ func refuseSpecial(name string) error {
 	return nil
 }
 
-// openFile opens one of the files, with O_DIRECT if that is wanted and possible.
+// openFile opens one of the files, with O_DIRECT if requested and possible.
 func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, err error) {
 	if f.File, err = openFile(name, flag, perm); err == nil {
 		f.direct = cp.config.Direct && setDirect(f.File)
@@ -347,13 +348,13 @@ func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, er
 	return f, err
 }
 
-// truncate gives dst a size.
+// truncate sets the size of dst.
 func (cp *copying) truncate(size int64) error {
 	return cp.call(cp.dstName, func() error { return cp.dst.Truncate(size) })
 }
 
-// metadata gives dst the owner, the mode and the times of src, at last. What is refused does not keep the
-// rest.
+// metadata finally gives dst the owner, the mode and the times of src. If one is refused, the others
+// are still set.
 func (cp *copying) metadata() error {
 	mode := cp.info.Mode().Perm()
 	var refused error
@@ -409,7 +410,8 @@ func wrap(op string, f *os.File, err error) error {
 	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
-// undo removes dst if it was created here and is still there, and returns err, or that it remains.
+// undo removes dst if it was created here and still exists, and returns err, or an error that says that
+// it remains.
 func (cp *copying) undo(err error) error {
 	if !cp.created {
 		if cp.started && err != nil {

@@ -209,7 +209,7 @@ func discard(f *os.File, name string) {
 	os.Remove(name)
 }
 
-// resolve follows symbolic links, and returns where they lead and what is there, nil if nothing is.
+// resolve follows symbolic links, and returns the target's name and what is there, nil if nothing is.
 func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, error) {
 	for range 40 {
 		info, err := s.Lstat(ctx, name)
@@ -300,8 +300,9 @@ func (r *Replacement) Abandon() {
 	go os.Remove(r.temp) // the context has ended, or the engine is closed
 }
 
-// keep gives the new file the attributes, the owner, the group and the mode of the old one, in this order: whoever may
-// not use the old one may not use the new one at any moment, and what cannot be given by another owner is given before.
+// keep gives the new file the attributes, the owner, the group and the mode of the old one, in this
+// order: so nobody who may not use the old file may use the new one at any moment, and attributes that
+// only the owner can set are set before the owner changes.
 func (r *Replacement) keep(ctx context.Context) error {
 	if r.old == nil {
 		return nil
@@ -318,7 +319,7 @@ func (r *Replacement) keep(ctx context.Context) error {
 	})
 }
 
-// wrap makes err one of replacing the file: the names in it may be of the temporary one.
+// wrap makes err an error of replacing the file: the names in it may be those of the temporary file.
 func (r *Replacement) wrap(err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError

@@ -65,8 +65,8 @@ func (s FS) OpenFile(ctx context.Context, name string, flag int, perm fs.FileMod
 	}, closeLate)
 }
 
-// closeLate closes a file that nobody waits for any more. It may wait for a file server, and must not do
-// so as a part of a call, which counts among the bounded number: closing may count itself.
+// closeLate closes a file that nobody waits for any more. It may wait for a file server, so it must not
+// be part of a call that counts against the limit: closing may itself count.
 func closeLate(f *ringfile.File) { go f.Close() }
 
 // CreateTemp is the function CreateTemp on this engine.

@@ -31,8 +31,8 @@ type Mapping struct {
 	file *ringfile.File
 	data []byte // the file as long as it was when it was mapped
 
-	// seen has a bit for each page: it was in memory after the bitmap was cleared last. seenBefore are those of the
-	// time before that.
+	// seen has a bit for each page that was in memory since the bitmap was last cleared. seenBefore has
+	// those of the period before that.
 	seen, seenBefore []atomic.Uint64
 	aging            atomic.Bool // the timer is set that clears seen
 
@@ -57,10 +57,10 @@ const (
 	pageShift = 12 // of the bitmap; what the system has may be larger
 	pageSize  = 1 << pageShift
 
-	// believed is for how long a page that has been seen in memory is taken to be there.
+	// believed is how long a page that has been seen in memory is believed to be there.
 	believed = 10 * time.Second
 
-	// maxCopy is up to which size ReadAt copies from the mapping.
+	// maxCopy is the largest size that ReadAt copies from the mapping.
 	maxCopy = pageSize
 
 	// pieceSize is how much Bytes reads at a time.
@@ -156,7 +156,7 @@ func (m *Mapping) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// copy copies from the mapping; it reports whether all was there.
+// copy copies from the mapping; it reports whether everything was there.
 func (m *Mapping) copy(p []byte, off int64) (ok bool) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
@@ -172,7 +172,7 @@ func (m *Mapping) copy(p []byte, off int64) (ok bool) {
 	return true
 }
 
-// known reports whether all pages of a range have been seen in memory of late.
+// known reports whether all pages of a range were recently seen in memory.
 func (m *Mapping) known(off int64, n int) bool {
 	if page := off >> pageShift; (off+int64(n)-1)>>pageShift == page { // mostly
 		return m.seen[page/64].Load()>>(page%64)&1 != 0
@@ -191,19 +191,19 @@ func (m *Mapping) allKnown(off int64, n int) bool {
 	return true
 }
 
-// pagesOf returns the first page of a range and the one behind it.
+// pagesOf returns the first page of a range and the one after its last.
 func pagesOf(off int64, n int) (first, end int64) {
 	return off >> pageShift, (off + int64(n) + pageSize - 1) >> pageShift
 }
 
-// wordMask returns the bits of the pages from first up to end in the word that first is in, and the page that is
-// next behind these.
+// wordMask returns the bits, in the word that holds first, of the pages from first up to end, and the
+// next page after these.
 func wordMask(first, end int64) (mask uint64, next int64) {
 	next = min((first|63)+1, end)
 	return ^uint64(0) >> (64 - uint(next-first)) << uint(first&63), next
 }
 
-// note notes that all pages of a range are in memory.
+// note records that all pages of a range are in memory.
 func (m *Mapping) note(off int64, n int) {
 	for first, end := pagesOf(off, n); first < end; {
 		mask, next := wordMask(first, end)
@@ -219,7 +219,7 @@ func (m *Mapping) note(off int64, n int) {
 	}
 }
 
-// age forgets what has been seen: it is to be seen anew. Without a call that notes anything it is not called again.
+// age starts a new period of the bitmap. If no call records anything meanwhile, it is not called again.
 func (m *Mapping) age() {
 	m.aging.Store(false)
 	m.aged.Store(int64(time.Since(m.start)))
@@ -260,7 +260,7 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 	return nil
 }
 
-// countEvicted counts the pages of a range that were taken to be in memory, if some of it is not.
+// countEvicted counts the pages of a range that were believed to be in memory, if a part of it is not.
 func (m *Mapping) countEvicted(ctx context.Context, from, to int64) {
 	if time.Since(m.start)-time.Duration(m.aged.Load()) > believed {
 		return // nothing in seenBefore has been believed since
@@ -333,7 +333,7 @@ func (m *Mapping) Close() error {
 	return nil
 }
 
-// acquire keeps the mapping for a call; it reports whether it is still there.
+// acquire keeps the mapping for a call; it reports whether it still exists.
 func (m *Mapping) acquire() bool {
 	if m.closed.Load() {
 		return false
@@ -346,7 +346,7 @@ func (m *Mapping) acquire() bool {
 	return false
 }
 
-// release ends what acquire has begun.
+// release undoes acquire.
 func (m *Mapping) release() {
 	if m.uses.Add(-1) == 0 && m.data != nil {
 		munmap(m.data)

@@ -56,7 +56,7 @@ func NewReaderContext(ctx context.Context, f *ringfile.File, c Config) *Reader {
 	return r
 }
 
-// ready returns why nothing can be read, nil if something can.
+// ready returns why nothing can be read, or nil.
 func (r *Reader) ready() error {
 	if err := r.usable(); err != nil || r.prepared {
 		return err
@@ -99,7 +99,8 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// passes reports whether reads may go straight into the caller's memory: not if that would be left to the kernel.
+// passes reports whether reads may go straight into the caller's memory: not if they could be abandoned
+// to the kernel.
 func (r *Reader) passes() bool { return !r.direct && !(r.uncached && r.ctx.Done() != nil) }
 
 // pass reads straight into p, which is no smaller than the buffer.
@@ -168,7 +169,7 @@ func (r *Reader) take(n int) {
 	r.off += int64(n)
 }
 
-// recycle gives the buffer back in which nothing is left.
+// recycle returns an empty buffer.
 func (r *Reader) recycle() {
 	if r.buf != nil {
 		r.pool.Put(r.buf)
@@ -176,7 +177,7 @@ func (r *Reader) recycle() {
 	}
 }
 
-// fill reads more into rest, which is empty, or returns the error that comes now.
+// fill reads more into rest, which is empty, or returns the error that is next.
 func (r *Reader) fill() error {
 	if err := r.err; err != nil {
 		r.err = nil
@@ -202,7 +203,7 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-// maxTries bounds how often the end of a file that grows is read again.
+// maxTries limits how often the end of a growing file is read again.
 const maxTries = 8
 
 // fillDirect is fill for a file with O_DIRECT.
@@ -225,7 +226,7 @@ func (r *Reader) fillDirect() error {
 
 var errGrown = errors.New("file has grown")
 
-// awaitDirect starts the requests that may be in flight and waits for the oldest. It may leave rest
+// awaitDirect starts as many requests as may be in flight and waits for the oldest. It may leave rest
 // empty only if it returns an error.
 func (r *Reader) awaitDirect() error {
 	r.recycle()
@@ -290,15 +291,16 @@ func (r *Reader) call(p []byte) (n int, err error) {
 	return n, err
 }
 
-// drop drops what has been read before end, and once more what came just before that: units that were dropped in
-// part only.
+// drop drops what has been read before end, and once more what came just before that, for folios that
+// were dropped only in part.
 func (r *Reader) drop(end int64) {
 	drop(r.ctx, r.file, max(r.behind-dropAfter, r.config.Offset), end)
 	r.behind = end
 }
 
-// expired returns why the file takes no reads any more: it is closed, or its read deadline has passed. A File does
-// not tell that, but a read fails with it, and otherwise, if it ends beyond what offsets can say, at once.
+// expired returns why the file accepts no more reads: it is closed, or its read deadline has passed. A
+// File has no method to ask, but a read fails for that reason, and otherwise, if it would end beyond
+// the largest offset, at once.
 func (r *Reader) expired() error {
 	_, err := r.file.ReadAtContext(r.ctx, make([]byte, 1), math.MaxInt64)
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {

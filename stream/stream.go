@@ -64,18 +64,19 @@ const (
 	defaultSize  = 256 << 10
 	defaultDepth = 8
 
-	// maxSize keeps a request within what one system call moves.
+	// maxSize keeps a request within what one system call transfers.
 	maxSize = 1 << 30
 )
 
-// pageSize is what the memory and the offsets of a stream's requests are aligned to, or more if the
-// file asks for that: a page that is in part written past the page cache and in part through it
+// pageSize is the alignment, or more if the file requires it, of the memory and the offsets of a
+// stream's requests: a page that is partly written with O_DIRECT and partly through the page cache
 // would have to be kept consistent by the kernel.
 var pageSize = max(os.Getpagesize(), 4096)
 
-// uncachedUnit is what requests that leave nothing in the page cache begin and end at a multiple of, as far as
-// possible. The page cache has units of up to this size, which are dropped after a read of any part of them:
-// the next read of another part comes from the device again (docs/decisions.md).
+// uncachedUnit is the size of which requests that leave nothing in the page cache begin and end at a
+// multiple, as far as possible. The page cache has folios of up to this size, which are dropped after a
+// read of any part of them: the next read of another part comes from the device again
+// (docs/decisions.md).
 const uncachedUnit = 2 << 20
 
 // uncachedPool has the buffers of such streams.
@@ -92,15 +93,15 @@ type stream struct {
 	op     string // Op of errors: "read" or "write"
 	closed bool
 
-	// All below is there once the stream has been prepared, at its first use.
+	// The fields below are set when the stream is prepared, at its first use.
 	prepared bool
-	// direct has requests in flight, with buffers of the stream. Otherwise calls are made: what is
-	// in the page cache, or goes there, is had for less than the hand-over of a request costs.
+	// direct means that requests are in flight, with buffers of the stream. Otherwise calls are made:
+	// for data in the page cache a call costs less than handing a request to another goroutine.
 	direct bool
-	// offsets tells that the file has offsets; otherwise it is read or written where it is.
+	// offsets means that the file has offsets; otherwise it is read or written at its position.
 	offsets bool
-	// uncached tells that nothing is to stay in the page cache, refused that RWF_DONTCACHE is not to be had.
-	// Then behind is where the part of the file begins that has not been dropped.
+	// uncached means that nothing is to stay in the page cache, refused that RWF_DONTCACHE is
+	// unavailable. Then behind is where the part of the file begins that has not been dropped yet.
 	uncached, refused bool
 	behind            int64
 
@@ -126,8 +127,8 @@ type description struct {
 	size   int64 // of a regular file; of anything else math.MaxInt64
 	align  int64 // what direct transfers ask for, if that is known
 
-	// serialGrowth tells that the file system takes direct writes that make a file longer one at a
-	// time, serialWrites that it takes all direct writes to a file so.
+	// serialGrowth means that the file system serializes direct writes that extend a file, serialWrites
+	// that it serializes all direct writes to a file.
 	serialGrowth, serialWrites bool
 }
 
@@ -193,7 +194,7 @@ func (s *stream) wrap(err error) error {
 	return &fs.PathError{Op: s.op, Path: s.file.Name(), Err: err}
 }
 
-// usable returns why the stream can do nothing any more, nil if it can.
+// usable returns why the stream cannot be used any more, or nil.
 func (s *stream) usable() error {
 	err := context.Cause(s.ctx)
 	if s.closed {
@@ -212,7 +213,7 @@ func (s *stream) noFile() bool {
 }
 
 // await waits for the oldest request in flight and returns it with its result. If the context ends
-// first, left is true: the request and its buffer are the kernel's still.
+// first, left is true: the request and its buffer still belong to the kernel.
 func (s *stream) await() (r *request, n int, left bool, err error) {
 	r = s.inFlight[0]
 	s.inFlight = slices.Delete(s.inFlight, 0, 1)
@@ -228,8 +229,8 @@ func (s *stream) await() (r *request, n int, left bool, err error) {
 	return r, n, false, err
 }
 
-// abandon cancels what is in flight. It waits for it unless left is true: then buffers that the
-// kernel has not let go of are left to the collector, which finds them once the kernel has.
+// abandon cancels what is in flight. It waits for it unless left is true: then buffers that the kernel
+// has not released are left to the garbage collector, which frees them once the kernel has.
 func (s *stream) abandon(left bool) {
 	for _, r := range s.inFlight {
 		r.future.Cancel()

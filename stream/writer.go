@@ -62,7 +62,7 @@ func NewWriterContext(ctx context.Context, f *ringfile.File, c Config) *Writer {
 	return &Writer{stream: stream{file: f, ctx: ctx, config: c, op: "write"}}
 }
 
-// seek makes the stream go on at off. There is no data in buf.
+// seek makes the stream continue at off. buf is empty.
 func (w *Writer) seek(off int64) {
 	w.off = off
 	w.start, w.fill = 0, 0
@@ -181,7 +181,7 @@ func (w *Writer) Close() error {
 	return err
 }
 
-// ready returns why nothing can be written, nil if something can.
+// ready returns why nothing can be written, or nil.
 func (w *Writer) ready() error {
 	if w.err != nil && !w.closed {
 		return w.err
@@ -209,7 +209,7 @@ func (w *Writer) room() []byte {
 	return w.buf[w.fill:]
 }
 
-// took counts n bytes that have been put into room, and sends a full buffer on its way.
+// took counts n bytes that have been put into room, and sends a full buffer.
 func (w *Writer) took(n int) {
 	w.fill += n
 	if w.fill == w.size {
@@ -217,7 +217,7 @@ func (w *Writer) took(n int) {
 	}
 }
 
-// send writes what is in the buffer: whole blocks go on their way, the rest is written at once.
+// send writes what is in the buffer: whole blocks are started, the rest is written at once.
 func (w *Writer) send() {
 	if w.fill == w.start || w.err != nil {
 		return
@@ -237,7 +237,7 @@ func (w *Writer) send() {
 	w.seek(w.off + int64(w.fill))
 }
 
-// begin starts to write the blocks of the buffer from head to tail.
+// begin starts writing the blocks of the buffer from head to tail.
 func (w *Writer) begin(head, tail int) {
 	r := &request{off: w.off + int64(head)}
 	end := w.off + int64(tail)
@@ -256,8 +256,8 @@ func (w *Writer) begin(head, tail int) {
 	w.end = max(w.end, end)
 }
 
-// unaligned writes what is in the buffer from one place to another and is no whole block, after all
-// that has been started.
+// unaligned writes a part of the buffer that is not a whole block, after everything that has been
+// started.
 func (w *Writer) unaligned(from, to int) {
 	if from == to || w.err != nil {
 		return
@@ -272,9 +272,9 @@ func (w *Writer) unaligned(from, to int) {
 	w.end = max(w.end, off+int64(to-from))
 }
 
-// forbidden returns why the file takes no writes any more: it is closed, or its write deadline has
-// passed. A File does not tell that, but a write fails with it, and otherwise, if it ends beyond what
-// offsets can say, at once and with EINVAL. p is any memory.
+// forbidden returns why the file accepts no more writes: it is closed, or its write deadline has
+// passed. A File has no method to ask, but a write fails for that reason, and otherwise, if it would
+// end beyond the largest offset, at once and with EINVAL. p is any memory.
 func (w *Writer) forbidden(p []byte) error {
 	_, err := w.file.WriteAtContext(w.ctx, p[:1], math.MaxInt64)
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {
@@ -283,7 +283,7 @@ func (w *Writer) forbidden(p []byte) error {
 	return nil
 }
 
-// settle waits until no more requests than most are in flight, or after an error for all.
+// settle waits until no more than most requests are in flight; after an error, for all.
 func (w *Writer) settle(most int) {
 	for w.err == nil && len(w.inFlight) > most {
 		r, _, left, err := w.await()
@@ -311,7 +311,7 @@ func (w *Writer) call(p []byte) (n int) {
 	return n
 }
 
-// writeUncached is write for what is not to stay in the page cache.
+// writeUncached is write for data that must not stay in the page cache.
 func (w *Writer) writeUncached(p []byte) (n int, err error) {
 	if !w.refused {
 		if err := w.forbidden(p); err != nil {
@@ -326,8 +326,9 @@ func (w *Writer) writeUncached(p []byte) (n int, err error) {
 	return n, w.passed(n, err)
 }
 
-// passed is called when n more bytes have been written. It waits for the device where the stream has got too far
-// ahead of it: no call does that, as long as there is memory. How the writing to the device ends is for Sync to tell.
+// passed is called when n more bytes have been written. It waits for the device if the stream has got
+// too far ahead of it: no call does that, as long as there is memory. Errors of the writeback are left
+// for Sync to report.
 func (w *Writer) passed(n int, err error) error {
 	w.ahead += int64(n)
 	if w.ahead < dropAfter || err != nil {
@@ -353,7 +354,7 @@ func (w *Writer) passed(n int, err error) error {
 	return nil
 }
 
-// longestPause is up to how long a Writer waits before it looks again how much is still on its way.
+// longestPause is the longest time before a Writer checks again how much is still being written.
 const longestPause = 100 * time.Millisecond
 
 func (w *Writer) write(p []byte, off int64) (int, error) {

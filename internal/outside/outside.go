@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// bubbled reports whether the caller is in a bubble. The clock of a bubble has no monotonic reading.
+// bubbled reports whether the caller is in a synctest bubble. The clock of a bubble has no monotonic
+// reading.
 func bubbled() bool {
 	now := time.Now()
 	return now == now.Round(0)
@@ -61,7 +62,7 @@ func Do(f func()) {
 	done.Lock()
 }
 
-// spare has channels that nobody uses.
+// spare has unused channels.
 var spare sync.Pool
 
 // chunk is how many channels are made at a time.

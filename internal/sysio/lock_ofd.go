@@ -33,7 +33,7 @@ func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
 	return false, err
 }
 
-// lockable reports whether nobody holds a lock that is in the way.
+// lockable reports whether nobody holds a conflicting lock.
 func (h Handle) lockable(kind int16, off, length int64) bool {
 	lock, err := h.fcntlLock(ofdGetLock, unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: off, Len: length})
 	return err == nil && lock.Type == unix.F_UNLCK
@@ -66,7 +66,8 @@ func (h Handle) fcntlLock(cmd int, lock unix.Flock_t) (unix.Flock_t, error) {
 	}
 }
 
-// controlLock is fcntlLock for a file whose descriptor only os knows. It is apart as it allocates.
+// controlLock is fcntlLock for a file whose descriptor only os knows. It is separate because it
+// allocates.
 func (h Handle) controlLock(cmd int, lock unix.Flock_t) (unix.Flock_t, error) {
 	err := h.control(func(fd uintptr) error {
 		for {

@@ -8,9 +8,9 @@ import "os"
 const (
 	// OffCurrent as an offset means the file position.
 	OffCurrent = -1
-	// MaxTransfer is how many bytes one read or write moves at most (read(2), NOTES).
+	// MaxTransfer is the most bytes that one read or write transfers (read(2), NOTES).
 	MaxTransfer = 0x7ffff000
-	// MaxIovecs is how many buffers one call takes (UIO_MAXIOV).
+	// MaxIovecs is the most buffers that one call accepts (UIO_MAXIOV).
 	MaxIovecs = 1024
 )
 
