@@ -223,7 +223,7 @@ func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, 
 		case info.Mode().IsRegular():
 			return name, info, nil
 		case info.Mode().Type() != fs.ModeSymlink:
-			return "", nil, errors.New("only regular files can be replaced")
+			return "", nil, errors.New("not a regular file; only those can be replaced")
 		}
 		link, err := s.Readlink(ctx, name)
 		if err != nil {
