@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// AtomicWriteUnits returns how many bytes WriteAtAtomic writes to the file at least and at most, if it is open with
-// O_DIRECT: powers of two, zero where there are no atomic writes. See statx(2), STATX_WRITE_ATOMIC (Linux 6.11).
+// AtomicWriteUnits returns the smallest and the largest size, in bytes, that WriteAtAtomic can write to
+// the file if it is open with O_DIRECT. Both are powers of two, or zero where there are no atomic
+// writes. See statx(2), STATX_WRITE_ATOMIC (Linux 6.11).
 func (f *File) AtomicWriteUnits() (smallest, largest int, err error) {
 	err = osDo(f, "statx", func(*os.File) error {
 		smallest, largest = f.t.AtomicUnits()
@@ -20,14 +21,16 @@ func (f *File) AtomicWriteUnits() (smallest, largest int, err error) {
 	return smallest, largest, err
 }
 
-// WriteAtAtomic writes p at off so that it is never torn: after a crash or a power cut the whole of it is there, or
-// nothing. It is not safe at the return: that takes a Datasync, or O_DSYNC. Nothing has been written when the file,
-// the file system, the device or p does not allow that:
+// WriteAtAtomic writes p at off so that it is never torn: after a crash or a power failure either all
+// of it is there or none of it. It is not durable when the call returns: that takes a Datasync, or
+// O_DSYNC. If the file, the file system, the device or p does not allow it, nothing is written and the
+// error is one of these:
 //
-//   - the error matches errors.ErrUnsupported where there are no atomic writes (AtomicWriteUnits returns zero), and
-//     for a file that is not open with O_DIRECT;
-//   - syscall.EINVAL unless p is empty or its length is a power of two within AtomicWriteUnits, off a multiple of it, and p
-//     aligned as DirectAlign says; with a deadline also if p is longer than 1 MiB.
+//   - one that matches errors.ErrUnsupported, where there are no atomic writes (AtomicWriteUnits
+//     returns zero) and for a file that is not open with O_DIRECT;
+//   - syscall.EINVAL, unless p is empty or its length is a power of two within AtomicWriteUnits, off is
+//     a multiple of that length, and p is aligned as DirectAlign says; with a deadline also if p is
+//     longer than 1 MiB.
 //
 // Otherwise it is WriteAt. See pwritev2(2), RWF_ATOMIC (Linux 6.11).
 func (f *File) WriteAtAtomic(p []byte, off int64) error {
@@ -45,10 +48,10 @@ func (f *File) WriteAtAtomic(p []byte, off int64) error {
 	switch smallest, largest, err1 := f.AtomicWriteUnits(); {
 	case err1 != nil:
 	case smallest == 0:
-		pe.Err = fmt.Errorf("%w: there are no atomic writes here", syscall.EOPNOTSUPP)
+		pe.Err = fmt.Errorf("%w: the file does not support atomic writes", syscall.EOPNOTSUPP)
 	default:
-		pe.Err = fmt.Errorf("%w: an atomic write of %d bytes at %d; their size is a power of two from %d to %d, "+
-			"their offset a multiple of it, memory aligned as DirectAlign says; with a deadline up to 1 MiB", pe.Err, len(p), off, smallest, largest)
+		pe.Err = fmt.Errorf("%w: atomic write of %d bytes at offset %d; the size must be a power of two from %d to %d, "+
+			"the offset a multiple of it, and the memory aligned as DirectAlign says; with a deadline up to 1 MiB", pe.Err, len(p), off, smallest, largest)
 	}
 	return err
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/ringfile/ringfile/internal/outside"
 )
 
-// Calls with a context, or on a file with a deadline, return when that ends, whatever the device does. The
-// kernel may then still use the memory of the transfer, so it is the engine's: data is copied in or out, and
-// what its caller has left keeps its memory until it is finished. There is memory for as many such calls at
-// a time, for each device, as a ring has requests in flight.
+// Calls with a context, or on a file with a deadline, return when that ends, whatever the device does.
+// The kernel may then still use the memory of the transfer, so that memory is the engine's: data is
+// copied in or out, and an abandoned operation keeps its memory until it has finished. Per device there
+// is memory for as many such calls at a time as a ring has requests in flight.
 
 // at carries out op, a transfer at an offset, until ctx or the file's deadline ends.
 func (t *target) at(ctx context.Context, op operation) (int, error) {
@@ -93,8 +93,8 @@ func (t *target) borrow(u until, op *operation) (limit.Permit, error) {
 	return permit, nil
 }
 
-// performWith moves data until it is done or u ends, in pieces that the engine lends memory for. If left is true
-// the permit stays with the operation.
+// performWith moves data until it is done or u ends, in pieces that the engine lends memory for. If
+// left is true the permit stays with the operation.
 func (t *target) performWith(permit limit.Permit, u until, whole operation) (n int, left bool, err error) {
 	code := opRead
 	if whole.code.writes() {
@@ -136,8 +136,8 @@ func (t *target) controlUntil(u until, op *operation) error {
 	return err
 }
 
-// await carries out op and waits until it is done or u ends. In the latter case left is true: a with its
-// memory, a use of the descriptor, and for a write its place, stay with the operation.
+// await carries out op and waits until it is done or u ends. If u ends, left is true: a with its
+// memory, a reference to the descriptor, and the range of a write, stay with the operation.
 func (t *target) await(u until, a *awaited, op *operation) (n int, left bool, err error) {
 	a.task.reset(op, 0)
 	a.task.on, a.task.tell, a.task.until = t, a, u
@@ -158,8 +158,8 @@ func (t *target) await(u until, a *awaited, op *operation) (n int, left bool, er
 	return a.task.n, false, a.task.err
 }
 
-// leaveBehind has the caller leave, and reports whether it may: the operation may be finished at this very
-// moment.
+// leaveBehind makes the caller leave, and reports whether it may: the operation may be finishing at
+// this very moment.
 func (t *target) leaveBehind(u until, a *awaited, op *operation) bool {
 	if op.code.writes() {
 		a.place = placeOf(op, t.Append)
@@ -181,7 +181,7 @@ func (t *target) leaveBehind(u until, a *awaited, op *operation) bool {
 	return false
 }
 
-// awaited is a task that its caller waits for, or leaves behind.
+// awaited is a task that its caller waits for, or abandons.
 type awaited struct {
 	task   task
 	state  atomic.Uint32
@@ -208,7 +208,8 @@ func newAwaited() *awaited {
 	return a
 }
 
-// giveBack ends the life of a, which is finished and nobody waits for any more. The permit is the caller's.
+// giveBack ends the life of a, which has finished and which nobody waits for any more. The permit is
+// the caller's.
 func (a *awaited) giveBack() {
 	if a.loan != nil {
 		takeBack(a.loan)
@@ -220,12 +221,12 @@ func (a *awaited) giveBack() {
 	awaitedPool.Put(a)
 }
 
-// stays has the caller wait, if it has not left.
+// stays makes the caller wait, if it has not left.
 func (a *awaited) stays() bool {
 	return a.state.CompareAndSwap(awaiting, arrived) || a.state.Load() == arrived
 }
 
-// finished is told by the task.
+// finished is called by the task.
 func (a *awaited) finished() {
 	if a.stays() {
 		a.done <- struct{}{}
@@ -243,9 +244,9 @@ func (a *awaited) finished() {
 	outside.Free(a.done)
 }
 
-// readWriteUntil is readWrite that ends with ctx or the deadline. A transfer that is given up leaves the
-// position alone, but for an append, which moves it as far as it gets, and where others share the position
-// (File.Dup, ReadFrom, WriteTo): then the kernel moves it.
+// readWriteUntil is readWrite that ends with ctx or the deadline. An abandoned transfer does not move
+// the position, except for an append, which moves it as far as it gets, and where others share the
+// position (File.Dup, ReadFrom, WriteTo): there the kernel moves it.
 func (t *target) readWriteUntil(ctx context.Context, op operation) (n int, err error) {
 	u := t.until(until{ctx: ctx, stop: ctx.Done()}, op.code)
 	if op.code.writes() && !(t.polled && t.Direct) && (t.Append || !t.Direct && len(op.buf) <= maxLoan) {
@@ -292,7 +293,7 @@ func (t *target) readWriteWith(permit limit.Permit, u until, op operation) (n in
 	return n, left, t.moveOn(&op, pos, n, err)
 }
 
-// takePosition has the caller have the position to itself, unless u ends first.
+// takePosition gives the caller the position to itself, unless u ends first.
 func (t *target) takePosition(u until) bool {
 	if why, _ := u.err(); why != notCancelled || !t.position.Lock(u.stop, u.late) {
 		return false

@@ -11,9 +11,8 @@ import (
 	"github.com/ringfile/ringfile/internal/route"
 )
 
-// Batch collects operations on any files and hands them to the kernel together: one call of
-// io_uring_enter(2) instead of a system call, or a goroutine, for each. The operations run in any
-// order and at the same time.
+// Batch collects operations on any files and submits them to the kernel together: one io_uring_enter(2)
+// instead of a system call, or a goroutine, for each. The operations run concurrently and in any order.
 //
 //	var b ringfile.Batch
 //	for i, off := range offsets {
@@ -21,21 +20,21 @@ import (
 //	}
 //	err := b.Run()
 //
-// The methods that are named after those of File add an operation and return its index, which
-// counts from zero. Run carries out what has been added since the last Run and waits for all of it;
-// Results gives each result as it arrives. Reads that the page cache can serve are served on the
-// spot. A batch may be larger than Config.Depth: what finds no room waits its turn, without a barrier
-// in between.
+// The methods named after those of File add an operation and return its index, counting from zero. Run
+// carries out what has been added since the last Run and waits for all of it; Results yields each
+// result as it arrives. Reads that the page cache can serve are served immediately. A batch may be
+// larger than Config.Depth: operations that do not fit wait for free requests one by one; there is no
+// barrier between groups.
 //
-// The buffers belong to the batch from the call that adds them until the operation's result has
-// been returned, or until Run or the loop over Results ends. Each operation has the result and the
-// error that the method of File would have had, and obeys the deadlines of its file.
+// Buffers belong to the batch from the call that adds them until the operation's result has been
+// returned, or until Run or the loop over Results ends. Each operation has the result and the error
+// that the corresponding method of File would have had, and obeys the deadlines of its file.
 //
-// With a context that can end, and for files with a deadline, the operations are what the methods of File
-// with a context are: data is copied through memory of the engine, and the batch returns on time.
+// With a context that can end, and for files with a deadline, the operations behave like the methods of
+// File with a context: data is copied through the engine's own memory, and the batch returns on time.
 //
-// The zero value is ready for use. A Batch that is used again (Reset) allocates nothing. It is not
-// safe for concurrent use, and must not be copied.
+// The zero value is ready for use. A Batch that is reused (Reset) does not allocate. A Batch is not
+// safe for concurrent use and must not be copied.
 type Batch struct {
 	_ noCopy
 
@@ -65,8 +64,8 @@ type Batch struct {
 	wake    chan struct{} // one element; of no test's bubble, as a reaper sends
 }
 
-// Result is what became of one operation of a Batch: what the method of File of that name returns. N is
-// zero for syncs.
+// Result is the outcome of one operation of a Batch: what the method of File with that name returns. N
+// is zero for syncs.
 type Result struct {
 	N   int
 	Err error
@@ -86,7 +85,7 @@ type item struct {
 	inline bool // the page cache is asked first, by who carries it out
 }
 
-// batchLane is what is to go to one queue.
+// batchLane is what goes to one queue.
 type batchLane struct {
 	queue    *queue
 	items    []*item
@@ -103,20 +102,20 @@ func (b *Batch) WriteAt(f *File, p []byte, off int64) int {
 	return b.add(f, operation{code: opWrite, buf: p, off: off})
 }
 
-// ReadvAt adds f.ReadvAt(vec, off). vec itself, too, belongs to the batch.
+// ReadvAt adds f.ReadvAt(vec, off). The slice vec itself belongs to the batch too.
 func (b *Batch) ReadvAt(f *File, vec [][]byte, off int64) int {
 	return b.add(f, operation{code: opReadv, vec: vec, off: off})
 }
 
-// WritevAt adds f.WritevAt(vec, off). vec itself, too, belongs to the batch.
+// WritevAt adds f.WritevAt(vec, off). The slice vec itself belongs to the batch too.
 func (b *Batch) WritevAt(f *File, vec [][]byte, off int64) int {
 	return b.add(f, operation{code: opWritev, vec: vec, off: off})
 }
 
-// Sync adds f.Sync(). It covers the writes of earlier runs, but none of the same batch.
+// Sync adds f.Sync(). It covers the writes of earlier runs, but not those of the same run.
 func (b *Batch) Sync(f *File) int { return b.add(f, operation{code: opFsync}) }
 
-// Datasync adds f.Datasync(). It covers the writes of earlier runs, but none of the same batch.
+// Datasync adds f.Datasync(). It covers the writes of earlier runs, but not those of the same run.
 func (b *Batch) Datasync(f *File) int { return b.add(f, operation{code: opFdatasync}) }
 
 func (b *Batch) add(f *File, op operation) int {
@@ -141,7 +140,7 @@ func (it *item) set(f *File, op operation) {
 	it.reset(&op, 0)
 }
 
-// clean has a finished item forget its file and buffers.
+// clean makes a finished item drop its references to file and buffers.
 func (it *item) clean() {
 	it.forget()
 	it.file, it.on, it.known, it.inline, it.err = nil, nil, false, false, nil
@@ -151,13 +150,14 @@ func (it *item) clean() {
 // Len returns how many operations have been added since the last Reset.
 func (b *Batch) Len() int { return b.n }
 
-// Run carries out the operations that have been added since the last Run and waits until all are
-// finished. It returns nil if all went well, otherwise the error of the first that failed, in the
-// order in which they were added; io.EOF is bare. Result has the outcome of each.
+// Run carries out the operations added since the last Run and waits for all of them. It returns nil if
+// all succeeded, otherwise the error of the first, in the order of adding, that failed; io.EOF is bare.
+// Result has the outcome of each.
 func (b *Batch) Run() error { return b.RunContext(context.Background()) }
 
-// RunContext is Run, given up when ctx ends: then the Err of an operation that is not finished is the cause
-// of ctx, in a *fs.PathError. The buffers are the caller's again at the return in any case.
+// RunContext is Run with a context. When ctx ends it returns, and the Err of each unfinished operation
+// is a *fs.PathError that wraps the cause of ctx. The buffers belong to the caller again when it
+// returns, in every case.
 func (b *Batch) RunContext(ctx context.Context) error {
 	first := b.admitted
 	b.begin(ctx)
@@ -171,11 +171,11 @@ func (b *Batch) RunContext(ctx context.Context) error {
 	return nil
 }
 
-// Results carries out the operations that have been added since the last Run and gives the index
-// and the result of each, in the order in which they finish. The body of the loop may add further
-// operations, which are started before the loop waits again. When ctx ends, or the loop is left
-// early, the operations that are not finished are given up; without a context those that the kernel cannot
-// give up are waited for, as the buffers are the caller's.
+// Results carries out the operations added since the last Run and yields the index and the result of
+// each, in the order in which they finish. The loop body may add further operations, which are started
+// before the loop next waits. When ctx ends, or the loop is left early, unfinished operations are
+// abandoned; without a context, those that the kernel cannot cancel are waited for, because the buffers
+// are the caller's.
 func (b *Batch) Results(ctx context.Context) iter.Seq2[int, Result] {
 	return func(yield func(int, Result) bool) {
 		b.begin(ctx)
@@ -195,7 +195,7 @@ func (b *Batch) Results(ctx context.Context) iter.Seq2[int, Result] {
 	}
 }
 
-// Result returns what became of operation i. Before it is finished Err is ErrNotRun.
+// Result returns the outcome of operation i. Until the operation has finished, Err is ErrNotRun.
 func (b *Batch) Result(i int) Result {
 	if i < 0 || i >= b.n || !b.items[i].known {
 		return Result{Err: ErrNotRun}
@@ -203,8 +203,8 @@ func (b *Batch) Result(i int) Result {
 	return Result{N: b.items[i].n, Err: b.items[i].err}
 }
 
-// Reset empties the batch, for new operations, and forgets files and buffers. It must not be called
-// within the loop over Results.
+// Reset empties the batch for new operations and drops its references to files and buffers. It must not
+// be called within the loop over Results.
 func (b *Batch) Reset() {
 	if b.running {
 		panic("ringfile: Batch.Reset while the batch runs")
@@ -228,8 +228,8 @@ func (b *Batch) begin(ctx context.Context) {
 	b.until = until{ctx: ctx, stop: ctx.Done()}
 }
 
-// end gives up what is not finished, as when the loop over Results has been left, and waits until nothing
-// is.
+// end abandons unfinished operations, for example because the loop over Results was left, and waits
+// until none is left.
 func (b *Batch) end() {
 	for _, it := range b.items[b.admitted:b.n] {
 		b.settle(it, 0, b.aborted(it))
@@ -268,8 +268,8 @@ func (b *Batch) settle(it *item, n int, err error) {
 	b.done = append(b.done, it.index)
 }
 
-// advance starts what has not been started and waits until an operation is finished, or, with all, until
-// all are. Without anything to wait for it returns at once.
+// advance starts what has not been started and waits until an operation has finished, or, with all,
+// until all have. If there is nothing to wait for it returns at once.
 func (b *Batch) advance(all bool) {
 	before := len(b.done)
 	b.admit()
@@ -287,7 +287,7 @@ func (b *Batch) advance(all bool) {
 	}
 }
 
-// collect takes note of what others have finished, and returns how many operations are pending.
+// collect records what others have finished, and returns how many operations are pending.
 func (b *Batch) collect() (pending int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -299,8 +299,8 @@ func (b *Batch) collect() (pending int) {
 	return b.pending
 }
 
-// admit looks at the operations that have been added: it carries out what the page cache has, and finds the
-// route of the rest.
+// admit looks at the operations that have been added: it carries out what the page cache can serve, and
+// finds the route of the rest.
 func (b *Batch) admit() {
 	for ; b.admitted < b.n; b.admitted++ {
 		it := b.items[b.admitted]
@@ -310,8 +310,8 @@ func (b *Batch) admit() {
 	}
 }
 
-// begin carries the operation out as far as that takes no waiting. If it is not settled then it is on its
-// way, with a use of the descriptor.
+// begin carries the operation out as far as possible without waiting. If it is not settled then, it is
+// in progress, with a reference to the descriptor.
 func (it *item) begin() (n int, err error, settled bool) {
 	if !it.file.valid() {
 		return 0, fs.ErrInvalid, true
@@ -415,7 +415,7 @@ func (l *batchLane) add(it *item) {
 	l.requests = append(l.requests, &it.request)
 }
 
-// launch hands the lanes to their queues.
+// launch submits the lanes to their queues.
 func (b *Batch) launch() {
 	for i := range b.lanes {
 		l := &b.lanes[i]
@@ -433,7 +433,7 @@ func (b *Batch) launch() {
 	b.lanes = b.lanes[:0]
 }
 
-// maxHelpers is how many goroutines one batch has make blocking calls.
+// maxHelpers is the most goroutines that one batch uses for blocking calls.
 const maxHelpers = 128
 
 // hire has other goroutines make the calls that the caller does not make itself.
@@ -452,7 +452,7 @@ func (b *Batch) hire(all bool) {
 	}
 }
 
-// help makes calls until there are none left.
+// help makes calls until none are left.
 func (b *Batch) help() {
 	b.mu.Lock()
 	b.coming--
@@ -528,7 +528,7 @@ func (it *item) finished() {
 	}
 }
 
-// park waits until an operation is finished or, with all, until everything is.
+// park waits until an operation has finished or, with all, until all have.
 func (b *Batch) park(all bool) {
 	b.mu.Lock()
 	if b.pending == 0 || len(b.ready) > 0 {
@@ -546,13 +546,14 @@ func (b *Batch) park(all bool) {
 
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// ReadAtMulti fills bufs, each from the offset in offs of the same index, in any order and at the same time, as a Batch
-// does. It returns how many were filled, counted from the first one on, and why the next one was not, with the error that
-// ReadAt would have had for it: nil if and only if n is len(bufs). What is in bufs[n:] is not specified. The buffers are the
-// caller's again at the return. It panics if bufs and offs differ in length.
+// ReadAtMulti fills each of bufs from the offset in offs with the same index, concurrently and in any
+// order, as a Batch does. It returns n, the number of buffers filled before the first failure, and the
+// error that ReadAt would have returned for bufs[n]; the error is nil if and only if n is len(bufs).
+// The contents of bufs[n:] are unspecified. The buffers belong to the caller again when it returns. It
+// panics if bufs and offs differ in length.
 //
-// Its types are those of the language, so that others can ask for it where they have an io.ReaderAt, without importing
-// this package:
+// The signature uses no type of this package, so that code with an io.ReaderAt can ask for the method
+// without importing it:
 //
 //	if m, ok := r.(interface {
 //		ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error)
@@ -563,7 +564,7 @@ func (f *File) ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error) {
 	return f.ReadAtMultiContext(context.Background(), bufs, offs)
 }
 
-// ReadAtMultiContext is ReadAtMulti, given up when ctx ends, on time. See Batch.RunContext.
+// ReadAtMultiContext is ReadAtMulti with a context: it returns when ctx ends. See Batch.RunContext.
 func (f *File) ReadAtMultiContext(ctx context.Context, bufs [][]byte, offs []int64) (n int, err error) {
 	if len(bufs) != len(offs) {
 		panic("ringfile: ReadAtMulti of buffers and offsets that differ in number")

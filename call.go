@@ -7,14 +7,14 @@ import (
 	"github.com/ringfile/ringfile/internal/limit"
 )
 
-// Call runs fn, which makes blocking system calls about the file or directory named path ("" if it is
-// about none), as one of a bounded number at a time (Config.BlockingLimit), and returns its error. Calls
-// in directories where files have been opened share the permits of the device there, so that one that
-// hangs holds up its own users only.
+// Call runs fn, which makes blocking system calls on the file or directory named path ("" if there is
+// none), and returns its error. The number of such calls at a time is bounded (Config.BlockingLimit).
+// Calls in a directory where files have been opened share the permits of the device there, so that a
+// device that hangs delays only its own users.
 //
-// When ctx ends first, Call returns the cause of ctx, bare, and fn runs on to its end in a goroutine of its
-// own, or has never been started: what fn stores must not be looked at then, unless fn is known to have
-// ended. A context that cannot end has fn run in the caller's goroutine.
+// When ctx ends first, Call returns the cause of ctx, bare. fn then runs to its end in a goroutine of
+// its own, or is never started: the caller must not look at what fn stores unless it knows that fn has
+// returned. With a context that cannot end, fn runs in the caller's goroutine.
 func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 	if e.devices.closed.Load() {
 		return ErrEngineClosed
@@ -49,8 +49,8 @@ func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 	}
 }
 
-// errGoexit is the error of a call whose function has ended its goroutine (runtime.Goexit).
-var errGoexit = errors.New("ringfile: the function has ended its goroutine")
+// errGoexit is the error of a call whose function has called runtime.Goexit.
+var errGoexit = errors.New("ringfile: the function called runtime.Goexit")
 
 // call is one blocking call with a permit.
 func (e *Engine) call(permit *limit.Permit, fn func() error) error {

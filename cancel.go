@@ -2,19 +2,18 @@ package ringfile
 
 import "time"
 
-// cancel gives a request up on behalf of why, if it is still here: one that waits in line is complete at
-// once, for one that is flying the kernel is asked. That completes as always, with ECANCELED or with its
-// result.
+// cancel cancels a request because of why, if it is still here: a waiting one is completed at once; for
+// one in flight the kernel is asked, and it completes as usual, with ECANCELED or with its result.
 func (q *queue) cancel(req *request, why cause) {
 	q.cancelAll(func(r *request) bool { return r == req }, why)
 }
 
-// cancelFile gives up the requests on a file that match.
+// cancelFile cancels the requests on a file that match.
 func (q *queue) cancelFile(d *descriptor, match func(opcode) bool, why cause) {
 	q.cancelAll(func(r *request) bool { return r.desc == d && match(r.code) }, why)
 }
 
-// cancelAll gives up the requests that match. match is called with mu held.
+// cancelAll cancels the requests that match. match is called with mu held.
 func (q *queue) cancelAll(match func(*request) bool, why cause) {
 	q.mu.Lock()
 	gone := q.dismiss(match, why)
@@ -33,7 +32,7 @@ func (q *queue) cancelAll(match func(*request) bool, why cause) {
 	gone.complete()
 }
 
-// refuse stops the intake and gives up what is there.
+// refuse makes the queue accept no more requests and cancels those that it has.
 func (q *queue) refuse() {
 	q.mu.Lock()
 	q.closed = true
@@ -45,7 +44,7 @@ func (q *queue) refuse() {
 }
 
 // close waits until nothing is in flight and the ring is closed. It returns the number of requests that
-// are still there after the time limit; then everything stays as it is.
+// are left after the time limit; then everything stays as it is.
 func (q *queue) close(limit time.Duration) int {
 	select {
 	case <-q.finished:

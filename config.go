@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Backend names the way an engine moves data.
+// Backend selects how an engine performs I/O.
 type Backend uint8
 
 const (
 	// BackendAuto uses io_uring where it works and blocking system calls elsewhere.
 	BackendAuto Backend = iota
-	// BackendURing uses io_uring; an engine cannot be made where it is missing.
+	// BackendURing uses io_uring; making an engine fails where it is missing.
 	BackendURing
 	// BackendBlocking uses blocking system calls, a bounded number at a time.
 	BackendBlocking
@@ -47,55 +47,56 @@ func parseBackend(s string) (Backend, error) {
 	return 0, fmt.Errorf("RINGFILE_BACKEND=%q: want auto, uring or blocking", s)
 }
 
-// Config is what an engine is made from. The zero value is what programs want; every field says
-// what its zero means.
+// Config configures an engine. The zero value suits most programs; each field says what its zero value
+// means.
 //
-// Rings, permits for blocking calls and the memory behind calls with a context belong to a device (a
-// file system, by its st_dev), so that a device that hangs, or whose queue is full, holds up its own
-// users and nobody else.
+// Rings, permits for blocking calls and the buffers behind calls with a context belong to a device (a
+// file system, identified by its st_dev), so that a device that hangs, or whose queue is full, delays
+// its own users and nobody else.
 type Config struct {
-	// Backend chooses between io_uring and blocking calls; zero decides by what works here. The
-	// environment variable RINGFILE_BACKEND (auto, uring, blocking), where set, wins over it.
+	// Backend chooses between io_uring and blocking calls. Zero (BackendAuto) uses io_uring where it
+	// works. The environment variable RINGFILE_BACKEND (auto, uring, blocking), if set, takes
+	// precedence.
 	Backend Backend
 
-	// Rings is how many rings, each with its own reaper, share the requests for one device. Zero: one
-	// for every four Ps, at most eight. An engine makes rings for at most 64 devices; further ones
-	// share those.
+	// Rings is how many rings, each with its own reaper goroutine, share the requests for one device.
+	// Zero: one for every four Ps, at most eight. An engine makes rings for at most 64 devices; further
+	// devices share those.
 	Rings int
 
-	// Depth is how many requests each ring has in flight at most, rounded up to a power of two,
-	// within 16..16384. Further requests wait their turn. As many calls with a context have memory of
-	// the engine, per device. Zero: 256.
+	// Depth is how many requests each ring may have in flight, rounded up to a power of two between 16
+	// and 16384. Further requests wait. It is also the number of calls with a context, per device, that
+	// the engine has memory for at once. Zero: 256.
 	Depth int
 
-	// Workers is how many kernel threads (io-wq) may work for one submitting thread on operations
-	// that the kernel cannot start without blocking, such as fsync. Zero: 32.
+	// Workers is how many kernel threads (io-wq) each submitting thread may have for operations that
+	// the kernel cannot start without blocking, such as fsync. Zero: 32.
 	Workers int
 
-	// BlockingLimit is how many OS threads blocking calls on the files of one device hold at once, and
-	// as many those on names there. Zero: 512. Under pressure of calls that do not end a device may have
-	// up to four times that. All devices together hold four times BlockingLimit at most, and 64 more
-	// for each device. Copies by ReadFrom and WriteTo from and to pipes and connections are not counted,
-	// as these may be silent for long, nor is Close without a context, which file servers (NFS, FUSE) alone
-	// hold up.
+	// BlockingLimit is how many OS threads blocking calls on the files of one device may hold at once;
+	// calls on names have a separate limit of the same size. Zero: 512. While calls hang, a device may
+	// use up to four times that. All devices together use at most four times BlockingLimit, plus 64 for
+	// each device. Two kinds of call are not counted: copies by ReadFrom and WriteTo from and to pipes
+	// and connections, which may be silent for long, and Close without a context, which only file
+	// servers (NFS, FUSE) delay.
 	BlockingLimit int
 
-	// Logger, if not nil, is told once, at level Info, that the engine works without io_uring, and
-	// why. Nothing else is logged.
+	// Logger, if not nil, receives one message, at level Info, if the engine works without io_uring,
+	// with the reason. Nothing else is logged.
 	Logger *slog.Logger
 
-	// CloseTimeout is how long Close waits for the kernel to return requests. Zero: 10 seconds.
+	// CloseTimeout is how long Engine.Close waits for the kernel to return requests. Zero: 10 seconds.
 	CloseTimeout time.Duration
 
-	// SQPoll, if not nil, has a kernel thread take the requests, which then need no system call to
-	// be submitted. New fails where that cannot be had. See docs/polling.md.
+	// SQPoll, if not nil, has a kernel thread pick up the requests, so that submitting needs no system
+	// call. New fails if the mode is unavailable. See docs/polling.md.
 	SQPoll *SQPollConfig
 
-	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers, instead of
-	// waiting for interrupts. It takes devices with poll queues: on others these transfers fail,
-	// from the first on, with an *UnavailableError in the *fs.PathError. Everything else is done by
-	// blocking calls. A transfer that the device has begun cannot be given up. New fails where the mode
-	// cannot be had. See docs/polling.md.
+	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers instead of waiting
+	// for interrupts. It needs devices with poll queues: on others these transfers fail, from the first
+	// one on, with an *UnavailableError inside the *fs.PathError. Everything else uses blocking calls.
+	// A transfer that the device has started cannot be cancelled. New fails if the mode is unavailable.
+	// See docs/polling.md.
 	IOPoll bool
 }
 
@@ -119,7 +120,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("ringfile: Config.Rings is %d, must be at most 1024", c.Rings)
 	}
 	if c.Backend > BackendBlocking {
-		return c, fmt.Errorf("ringfile: Config.Backend is %d, which names no backend", c.Backend)
+		return c, fmt.Errorf("ringfile: Config.Backend is %d, which is not a backend", c.Backend)
 	}
 	if err := c.SQPoll.check(); err != nil {
 		return c, err
@@ -154,20 +155,20 @@ func (c Config) withDefaults() (Config, error) {
 // polls reports whether the configuration asks for a mode that must not silently be another.
 func (c *Config) polls() bool { return c.SQPoll != nil || c.IOPoll }
 
-// SQPollConfig is the configuration of the kernel thread that takes an engine's requests, so that
-// submitting them needs no system call (IORING_SETUP_SQPOLL). Waiting for them still does.
+// SQPollConfig configures the kernel thread that picks up an engine's requests, so that submitting them
+// needs no system call (IORING_SETUP_SQPOLL). Waiting for completions still does.
 //
-// There is one thread for each device that is in use, however many rings that has: one that is stuck at a
-// device must not stop the others. It runs with the credentials of the goroutine that used the device first,
-// also after the process has changed its own, and its processor time counts as the process's.
+// There is one thread for each device in use, however many rings the device has: a thread stuck at one
+// device must not stop the others. It runs with the credentials of the goroutine that first used the
+// device, even after the process has changed its own, and its CPU time counts as the process's.
 type SQPollConfig struct {
-	// Idle is how long the thread looks for further requests after the last one, keeping a CPU
-	// busy, before it sleeps, in whole milliseconds, rounded up. The first request after that
-	// costs a system call that wakes it. Zero: 20 milliseconds.
+	// Idle is how long the thread keeps looking for requests after the last one, keeping a CPU busy,
+	// before it sleeps, in whole milliseconds, rounded up. The first request after that costs a system
+	// call to wake it. Zero: 20 milliseconds.
 	Idle time.Duration
 
-	// Pinned binds the thread, those of all devices, to the CPU numbered CPU, which must be online and
-	// one of those that the process may use.
+	// Pinned binds the threads of all devices to the CPU numbered CPU, which must be online and one
+	// that the process may use.
 	Pinned bool
 	CPU    int
 }
@@ -183,7 +184,7 @@ func (p *SQPollConfig) check() error {
 	case p.Idle > time.Hour:
 		return fmt.Errorf("ringfile: Config.SQPoll.Idle is %v, must be at most an hour", p.Idle)
 	case p.Pinned && (p.CPU < 0 || p.CPU >= 1<<16):
-		return fmt.Errorf("ringfile: Config.SQPoll.CPU is %d, which numbers no CPU", p.CPU)
+		return fmt.Errorf("ringfile: Config.SQPoll.CPU is %d, which is not a CPU", p.CPU)
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// ReadFile reads the named file whole, as os.ReadFile does: reaching the end is not an error.
+// ReadFile reads the whole named file, as os.ReadFile does. Reaching the end of the file is not an
+// error.
 func ReadFile(name string) ([]byte, error) {
 	e, err := Default()
 	if err != nil {
@@ -19,7 +20,7 @@ func ReadFile(name string) ([]byte, error) {
 	return e.ReadFile(name)
 }
 
-// ReadFile is the package's ReadFile on this engine.
+// ReadFile is the package-level ReadFile on this engine.
 func (e *Engine) ReadFile(name string) ([]byte, error) {
 	f, err := e.Open(name)
 	if err != nil {
@@ -32,9 +33,10 @@ func (e *Engine) ReadFile(name string) ([]byte, error) {
 	return readContents(0, f.Read)
 }
 
-// ReadFileInto reads the named file, from its beginning, into p and returns how many bytes it read, for
-// programs that read many files into the same memory. That is the whole file if n is less than len(p); if n
-// is len(p), there may be more. Errors are *fs.PathError; reaching the end is none.
+// ReadFileInto reads the named file from its beginning into p and returns the number of bytes read. It
+// suits programs that read many files into the same buffer. If n is less than len(p), that is the whole
+// file; if n is len(p), there may be more. Errors are *fs.PathError; reaching the end of the file is
+// not an error.
 func ReadFileInto(name string, p []byte) (n int, err error) {
 	e, err := Default()
 	if err != nil {
@@ -43,7 +45,7 @@ func ReadFileInto(name string, p []byte) (n int, err error) {
 	return e.ReadFileInto(name, p)
 }
 
-// ReadFileInto is the package's ReadFileInto on this engine.
+// ReadFileInto is the package-level ReadFileInto on this engine.
 func (e *Engine) ReadFileInto(name string, p []byte) (n int, err error) {
 	f, err := e.Open(name)
 	if err != nil {
@@ -65,7 +67,8 @@ func (e *Engine) ReadFileInto(name string, p []byte) (n int, err error) {
 	return n, err
 }
 
-// fromStart returns what reads the file from its beginning on: by ReadAt, unless the file takes no offsets.
+// fromStart returns a function that reads the file from its beginning on: by ReadAt, unless the file
+// has no offsets.
 func (f *File) fromStart() func([]byte) (int, error) {
 	off, byOffset := int64(0), f.t.Seekable
 	return func(p []byte) (int, error) {
@@ -81,8 +84,8 @@ func (f *File) fromStart() func([]byte) (int, error) {
 	}
 }
 
-// WriteFile writes data to the named file, creating it with mode perm before umask or truncating
-// it, as os.WriteFile does. A failure half-way leaves the file half written.
+// WriteFile writes data to the named file, creating it with mode perm before umask or truncating it, as
+// os.WriteFile does. If it fails midway the file is left partly written.
 func WriteFile(name string, data []byte, perm fs.FileMode) error {
 	e, err := Default()
 	if err != nil {
@@ -91,7 +94,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return e.WriteFile(name, data, perm)
 }
 
-// WriteFile is the package's WriteFile on this engine.
+// WriteFile is the package-level WriteFile on this engine.
 func (e *Engine) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	f, err := e.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
 	if err != nil {
@@ -104,7 +107,7 @@ func (e *Engine) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return err
 }
 
-// readContents reads until io.EOF what is thought to be size bytes.
+// readContents reads until io.EOF; size is the expected number of bytes.
 func readContents(size int64, read func([]byte) (int, error)) ([]byte, error) {
 	// Files that claim to be empty, as in /proc, may refuse small reads or answer them wrongly.
 	const minRead = 512

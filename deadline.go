@@ -19,8 +19,8 @@ type deadline struct {
 	turn   uint64        // tells a timer that was replaced while it fired
 }
 
-// set makes t the deadline; the zero time means none. At the moment it closes passed, then calls
-// fire with mu held: what starts after the next set is not hit by it.
+// set makes t the deadline; the zero time means none. When t passes, it closes passed and then calls
+// fire with mu held, so that operations that start after the next set are not affected.
 func (d *deadline) set(t time.Time, fire func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,7 +71,7 @@ type until struct {
 	late <-chan struct{} // of the deadline
 }
 
-// err returns the reason if the wait has ended, and who ended it.
+// err returns the reason if the wait has ended, and its kind.
 func (u *until) err() (cause, error) {
 	switch {
 	case isClosed(u.stop):

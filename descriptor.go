@@ -11,8 +11,8 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// descriptor is an open descriptor, what it is open on, and how many use it: its owner, until Close, and
-// each operation in flight. The last use closes it, once.
+// descriptor is an open descriptor, what it is open on, and its reference count: its owner, until
+// Close, and each operation in flight. The last reference closes it, once.
 type descriptor struct {
 	sysio.Handle
 	sysio.Status
@@ -20,13 +20,13 @@ type descriptor struct {
 
 	uses     atomic.Int64 // with closedBit
 	blocking atomic.Bool  // put into blocking mode, which os does not know of
-	// closing, if not nil, closes the descriptor for those that must not wait, see releaseAsync.
+	// closing, if not nil, closes the descriptor for callers that must not wait, see releaseAsync.
 	closing func(*descriptor)
 }
 
 const closedBit = 1 << 62
 
-// acquire admits a use; false after close.
+// acquire takes a reference; it returns false after close.
 func (d *descriptor) acquire() bool {
 	for {
 		n := d.uses.Load()
@@ -39,7 +39,7 @@ func (d *descriptor) acquire() bool {
 	}
 }
 
-// share adds a use on behalf of somebody who has one.
+// share takes another reference for somebody who has one.
 func (d *descriptor) share() { d.uses.Add(1) }
 
 // closed reports whether close has been called.
@@ -59,7 +59,7 @@ func (d *descriptor) close() (others, ok bool) {
 	}
 }
 
-// release ends a use. The last one closes the descriptor and returns what came of it.
+// release drops a reference. The last one closes the descriptor and returns the result.
 func (d *descriptor) release() error {
 	if d.uses.Add(-1) == closedBit {
 		return d.shut()
@@ -67,15 +67,15 @@ func (d *descriptor) release() error {
 	return nil
 }
 
-// releaseAsync is release for those who must not wait, as closing can take long.
+// releaseAsync is release for callers that must not wait, because closing can take long.
 func (d *descriptor) releaseAsync() {
 	if d.uses.Add(-1) == closedBit {
 		d.closing(d)
 	}
 }
 
-// shut closes what nobody uses any more, but calls of os that wait for somebody at the other end of it. If those are in
-// blocking mode it does not wait for them, as os does not where it knows of that.
+// shut closes a descriptor without references, except calls of os that wait for the other end of a pipe. If the
+// descriptor is in blocking mode, shut does not wait for them; nor does os where it knows of the mode.
 func (d *descriptor) shut() error {
 	if !d.blocking.Load() {
 		return d.OS.Close()
@@ -87,7 +87,7 @@ func (d *descriptor) shut() error {
 	return nil
 }
 
-// setBlocking puts what os serves by its poller into blocking mode, as os.File.Fd does.
+// setBlocking puts a descriptor that the poller serves into blocking mode, as os.File.Fd does.
 func (d *descriptor) setBlocking() {
 	if d.Nonblock {
 		d.blocking.Store(true)
@@ -105,7 +105,7 @@ func (d *descriptor) leave(onTime bool) {
 	}
 }
 
-// wrap makes err, from an operation called name, what os would return.
+// wrap turns err, from an operation called name, into what os would return.
 func (d *descriptor) wrap(name string, err error) error {
 	switch err {
 	case nil, io.EOF:

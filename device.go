@@ -14,8 +14,8 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// device is a file system, or a block device that is used without one: what is known of it, and all that
-// its users have to wait for. A device that hangs, or is full, holds up its own users and nobody else.
+// device is a file system, or a block device used without one: what is known about it, and everything
+// that its users wait for. A device that hangs, or is full, delays its own users and nobody else.
 type device struct {
 	number  uint64
 	all     *devices
@@ -24,7 +24,7 @@ type device struct {
 	*lane
 }
 
-// facts is what is known of a device, learned from its answers.
+// facts is what is known about a device, learned from its results.
 type facts struct {
 	nowait route.Fact // whether it knows RWF_NOWAIT, without which a ring blocks kernel threads
 	memory route.Fact // whether it has no device, so that a sync has nothing to wait for
@@ -32,7 +32,7 @@ type facts struct {
 	polled route.Fact // whether it has poll queues; asked by engines that poll
 }
 
-// closeLater closes a descriptor for those that do not wait for it.
+// closeLater closes a descriptor for callers that do not wait for it.
 func (d *device) closeLater(desc *descriptor) {
 	go func() {
 		permit := d.calls.Acquire()
@@ -42,7 +42,7 @@ func (d *device) closeLater(desc *descriptor) {
 	}()
 }
 
-// lane is what the users of a device wait for. Beyond maxLanes devices of an engine share them.
+// lane is what the users of a device wait for. Beyond maxLanes devices of an engine share lanes.
 type lane struct {
 	calls *limit.Pool // blocking calls on open files
 	names *limit.Pool // blocking calls on names
@@ -61,7 +61,7 @@ type lane struct {
 // maxLanes bounds how many devices have rings and permits of their own.
 const maxLanes = 64
 
-// devices are those of an engine, found by their numbers.
+// devices are those of an engine, by number.
 type devices struct {
 	config  Config
 	rings   ringMaker
@@ -84,10 +84,11 @@ func (ds *devices) init(c Config) {
 	ds.nowhere = limit.NewPool(c.BlockingLimit, 4*c.BlockingLimit, ds.threads)
 }
 
-// blockDevice is set in the number of a block device, apart from the file system that may be on it.
+// blockDevice is set in the number of a block device, to distinguish it from the file system that may
+// be on it.
 const blockDevice = 1 << 63
 
-// at returns the device with a number, which is noted when it is met first.
+// at returns the device with a number, adding it if it is new.
 func (ds *devices) at(number uint64) *device {
 	ds.mu.RLock()
 	d := ds.known[number]
@@ -137,7 +138,7 @@ func (ds *devices) newLane() *lane {
 	return l
 }
 
-// few returns how many transfers are few: what a ring costs is worth it beyond that.
+// few returns how many transfers are few: a ring pays off beyond that.
 func (d *device) few() int { return int(d.fewPerP.Load())*d.all.psPerRing() + 1 }
 
 // psPerRing returns how many Ps share a ring.
@@ -145,14 +146,14 @@ func (ds *devices) psPerRing() int {
 	return (runtime.GOMAXPROCS(0) + ds.config.Rings - 1) / ds.config.Rings
 }
 
-// everyLane returns the lanes that there are.
+// everyLane returns all lanes.
 func (ds *devices) everyLane() []*lane {
 	ds.mu.RLock()
 	defer ds.mu.RUnlock()
 	return ds.lanes
 }
 
-// queue returns the queue for the next request of this goroutine, nil if there is none. It makes the
+// queue returns the queue for the next request of this goroutine, or nil if there is none. It makes the
 // rings when they are first needed.
 func (d *device) queue() *queue {
 	all := d.queues.Load()
@@ -170,8 +171,8 @@ func (d *device) queue() *queue {
 	return (*all)[count.Spread(1<<16)%len(*all)]
 }
 
-// open makes the rings of the lane. If there cannot be one, for want of memory or descriptors, the lane goes
-// without. One caller makes them; for the others there are none meanwhile.
+// open makes the rings of the lane. If that is impossible, for lack of memory or descriptors, the lane
+// does without. One caller makes them; until then there are none for the others.
 func (d *device) open() *[]*queue {
 	ds := d.all
 	if !ds.uring || ds.closed.Load() || !d.opening.CompareAndSwap(false, true) {
@@ -196,7 +197,8 @@ func (d *device) open() *[]*queue {
 	return d.queues.Load()
 }
 
-// openQueue makes a queue; nil if that is not possible. It must be called outside of tests' bubbles.
+// openQueue makes a queue, or returns nil if that is impossible. It must be called outside of synctest
+// bubbles.
 func (ds *devices) openQueue(beside *uring.Ring) *queue {
 	u, slots, err := ds.rings.take(beside)
 	if err != nil {
@@ -210,7 +212,7 @@ func (ds *devices) openQueue(beside *uring.Ring) *queue {
 	return q
 }
 
-// everyQueue gives the queues of a lane.
+// everyQueue yields the queues of a lane.
 func (l *lane) everyQueue(yield func(*queue) bool) {
 	if all := l.queues.Load(); all != nil {
 		for _, q := range *all {
@@ -229,7 +231,8 @@ func (l *lane) inFlight() (n int) {
 	return n
 }
 
-// names remembers on what device directories are. A directory that takes another's cell is met again.
+// names remembers the devices of directories, in a table without collision handling: a directory that
+// displaces another makes that one unknown again.
 type names struct {
 	cells [256]atomic.Pointer[directory]
 }
@@ -245,7 +248,7 @@ func (n *names) cell(dir string) *atomic.Pointer[directory] {
 	return &n.cells[maphash.String(hashSeed, dir)%uint64(len(n.cells))]
 }
 
-// learn notes that dir is on d.
+// learn records that dir is on d.
 func (n *names) learn(dir string, d *device) { n.cell(dir).Store(&directory{dir, d}) }
 
 // forget forgets all.
@@ -255,7 +258,7 @@ func (n *names) forget() {
 	}
 }
 
-// where returns the directory that path is in, and on what device that is, nil if it is not known.
+// where returns the directory that path is in, and its device, nil if that is unknown.
 func (ds *devices) where(path string) (dir string, d *device) {
 	dir = directoryOf(path)
 	if known := ds.names.cell(dir).Load(); known != nil && known.path == dir {
@@ -264,7 +267,7 @@ func (ds *devices) where(path string) (dir string, d *device) {
 	return dir, nil
 }
 
-// namesOf returns the permits for calls on names on d, or on who knows what device.
+// namesOf returns the permits for calls on names on d; if d is nil, on an unknown device.
 func (ds *devices) namesOf(d *device) *limit.Pool {
 	if d == nil {
 		return ds.nowhere

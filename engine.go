@@ -8,9 +8,9 @@ import (
 	"github.com/ringfile/ringfile/internal/count"
 )
 
-// Engine owns the devices that its files are on, with their rings, permits and statistics. Files opened
-// through it share it; one engine serves a whole program, and the package-level functions use a default
-// one. All methods are safe for concurrent use.
+// Engine owns the devices its files are on, with their rings, permits and statistics. Files opened
+// through an engine share it; one engine serves a whole program, and the package-level functions use a
+// default one. All methods are safe for concurrent use.
 type Engine struct {
 	devices devices
 	reason  *UnavailableError // why there are no rings, nil if that was asked for
@@ -18,7 +18,7 @@ type Engine struct {
 	closing sync.Mutex // held by Close
 }
 
-// engineStats is where an engine counts what is not a queue's.
+// engineStats holds the engine's counters that are not a queue's.
 type engineStats struct {
 	cached, blocking count.Traffic
 	refused          count.Counter
@@ -26,12 +26,12 @@ type engineStats struct {
 	sharedSyncs      count.Counter // had part in one that was made for others
 }
 
-// New makes an engine. With BackendAuto it fails only for a bad Config: where io_uring is missing
-// the engine works on blocking calls and Available says why. With BackendURing, SQPoll or IOPoll the
-// error is an *UnavailableError then.
+// New makes an engine. With BackendAuto it fails only for an invalid Config: where io_uring is missing
+// the engine uses blocking calls, and Available says why. With BackendURing, SQPoll or IOPoll it
+// returns an *UnavailableError if they cannot be used.
 //
-// An engine holds descriptors, memory and, while requests are in flight and a few milliseconds longer,
-// goroutines, until Close.
+// Until Close, an engine holds descriptors and memory; it has goroutines only while requests are in
+// flight and for a few milliseconds afterwards.
 func New(c Config) (*Engine, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -54,13 +54,13 @@ func New(c Config) (*Engine, error) {
 
 var defaultEngine = sync.OnceValues(func() (*Engine, error) { return New(Config{}) })
 
-// Default returns the engine of the package-level functions, made on first use. It fails only if
-// RINGFILE_BACKEND has a bad value, or is "uring" where io_uring is unavailable; the package-level
-// functions return that error too.
+// Default returns the engine that the package-level functions use. It is made on first use. It fails
+// only if RINGFILE_BACKEND has an invalid value, or is "uring" where io_uring is unavailable; the
+// package-level functions then return the same error.
 func Default() (*Engine, error) { return defaultEngine() }
 
-// Available reports whether the default engine uses io_uring: nil if it does, otherwise an error
-// that says why not, an *UnavailableError as a rule.
+// Available reports whether the default engine uses io_uring. It returns nil if it does, otherwise an
+// error that says why not, normally an *UnavailableError.
 func Available() error {
 	e, err := Default()
 	if err != nil {
@@ -69,7 +69,7 @@ func Available() error {
 	return e.Available()
 }
 
-// Available reports whether the engine uses io_uring: nil if it does, otherwise an
+// Available reports whether the engine uses io_uring. It returns nil if it does, otherwise an
 // *UnavailableError.
 func (e *Engine) Available() error {
 	switch {
@@ -78,7 +78,7 @@ func (e *Engine) Available() error {
 	case e.reason != nil:
 		return e.reason
 	}
-	return &UnavailableError{Op: "backend", Err: errors.New("blocking was asked for"),
+	return &UnavailableError{Op: "backend", Err: errors.New("the blocking backend was requested"),
 		Hint: "by Config.Backend or RINGFILE_BACKEND"}
 }
 
@@ -90,13 +90,13 @@ func (e *Engine) Backend() Backend {
 	return BackendBlocking
 }
 
-// Close ends the engine: operations that start later fail with ErrEngineClosed, those in the
-// kernel are cancelled where the kernel can do that and waited for, as are blocking system calls.
-// Files stay open, for Close, but move no more data. If anything is still in flight after
-// Config.CloseTimeout it returns a *CloseError and leaves its memory alone. Closing twice is not an
-// error.
+// Close shuts the engine down. Operations that start later fail with ErrEngineClosed. Those in the
+// kernel are cancelled where the kernel can do that, and waited for, as are blocking system calls.
+// Files stay open until they are closed themselves, but transfer no more data. If anything is still in
+// flight after Config.CloseTimeout, Close returns a *CloseError and leaves its memory alone. Closing
+// twice is not an error.
 //
-// The default engine is never closed by the package.
+// The package never closes the default engine.
 func (e *Engine) Close() error {
 	e.closing.Lock()
 	defer e.closing.Unlock()
@@ -124,7 +124,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// drain waits until no blocking call is under way and returns how many still are at the deadline.
+// drain waits until no blocking call is running and returns how many are left at the deadline.
 func (e *Engine) drain(deadline time.Time) int {
 	for ; ; time.Sleep(time.Millisecond) {
 		n := e.devices.nowhere.Present()

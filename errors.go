@@ -10,8 +10,8 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// ErrEngineClosed is the Err of the *fs.PathError that an operation returns after Engine.Close.
-// errors.Is(err, fs.ErrClosed) holds for it.
+// ErrEngineClosed is the Err of the *fs.PathError that operations return after Engine.Close. It matches
+// fs.ErrClosed.
 var ErrEngineClosed error = closedError("ringfile: engine is closed")
 
 type closedError string
@@ -20,13 +20,13 @@ func (e closedError) Error() string        { return string(e) }
 func (e closedError) Is(target error) bool { return target == fs.ErrClosed }
 
 // UnavailableError says why io_uring cannot be used here and what would change that. Programs work
-// regardless, by blocking system calls; RINGFILE_BACKEND=uring turns it into a failure. It also says why
-// a polling mode that was asked for cannot be had.
+// regardless, through blocking system calls, unless RINGFILE_BACKEND=uring makes it a failure. It also
+// reports why a requested polling mode is unavailable.
 type UnavailableError struct {
-	// Op is what was refused: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND",
+	// Op is the step that failed: "io_uring_setup", "io_uring_enter", "probe", "RINGFILE_BACKEND",
 	// "SQPOLL", "IOPOLL", ...
 	Op string
-	// Err is the cause, as a rule a syscall.Errno.
+	// Err is the cause, normally a syscall.Errno.
 	Err error
 	// Hint is one sentence on what to change, naming the sysctl, limit or policy.
 	Hint string
@@ -52,7 +52,7 @@ func (e *UnavailableError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause, so that errors.Is(err, syscall.EPERM) works.
+// Unwrap returns the cause, so that errors.Is(err, syscall.EPERM) works.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Is makes every UnavailableError match errors.ErrUnsupported.
@@ -73,24 +73,24 @@ func unavailable(op string, err error, facts sysio.Facts) *UnavailableError {
 	case errno == syscall.EPERM && facts.UringDisabled == 1:
 		e.Hint = "the sysctl kernel.io_uring_disabled is 1; set it to 0, or add this user to the group in kernel.io_uring_group"
 	case errno == syscall.EPERM || errno == syscall.EACCES:
-		e.Hint = "a seccomp or security policy refuses it, as Docker, containerd and Kubernetes do by default; allow io_uring_setup, io_uring_enter and io_uring_register"
+		e.Hint = "a seccomp or security policy refuses io_uring, as Docker, containerd and Kubernetes do by default; allow io_uring_setup, io_uring_enter and io_uring_register"
 	case errno == syscall.ENOSYS:
-		e.Hint = "the kernel has no io_uring (" + facts.Release + "), or a sandbox such as gVisor hides it; Linux 5.10 or newer is needed"
+		e.Hint = "the kernel (" + facts.Release + ") has no io_uring, or a sandbox such as gVisor hides it; Linux 5.10 or newer is needed"
 	case errno == syscall.ENOMEM:
 		e.Hint = fmt.Sprintf("ring memory counts against RLIMIT_MEMLOCK, now %s; raise it (ulimit -l, LimitMEMLOCK=)", facts.Memlock)
 	case errno == syscall.EMFILE || errno == syscall.ENFILE:
 		e.Hint = "no file descriptor is free; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"
 	case errno == syscall.EINVAL:
-		e.Hint = "the kernel (" + facts.Release + ") does not know the parameters; Linux 5.10 or newer is needed"
+		e.Hint = "the kernel (" + facts.Release + ") does not support the setup parameters; Linux 5.10 or newer is needed"
 	case errno == syscall.EOPNOTSUPP:
 		e.Hint = "the platform refuses io_uring, as some clouds' kernels do"
 	}
 	return e
 }
 
-// CloseError is what Engine.Close returns when requests were still with the kernel after
-// Config.CloseTimeout. Their rings, descriptors and buffers stay allocated on purpose: the kernel
-// may still write to them.
+// CloseError is returned by Engine.Close if requests were still with the kernel after
+// Config.CloseTimeout. Their rings, descriptors and buffers stay allocated on purpose: the kernel may
+// still write to them.
 type CloseError struct {
 	InFlight int // requests without a completion, and blocking calls that have not returned
 }

@@ -25,7 +25,7 @@ func exampleFile(contents string) (f *ringfile.File, remove func()) {
 	}
 }
 
-// Several places of a file are read at the same time.
+// Read several ranges of a file at the same time.
 func ExampleBatch() {
 	f, remove := exampleFile("the quick brown fox")
 	defer remove()
@@ -42,7 +42,7 @@ func ExampleBatch() {
 	// Output: [quick brown fox]
 }
 
-// Each result is handled as soon as it is there.
+// Handle each result as soon as it arrives.
 func ExampleBatch_Results() {
 	f, remove := exampleFile("the quick brown fox")
 	defer remove()

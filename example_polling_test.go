@@ -11,7 +11,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// An engine whose requests are taken by a kernel thread, for a program that reads all the time.
+// An engine whose requests are picked up by a kernel thread, for a program that reads all the time.
 func ExampleConfig_sqPoll() {
 	dir, err := os.MkdirTemp("", "ringfile")
 	if err != nil {
@@ -19,7 +19,7 @@ func ExampleConfig_sqPoll() {
 	}
 	defer os.RemoveAll(dir)
 	e, err := ringfile.New(ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: 50 * time.Millisecond}})
-	if err != nil { // no io_uring, or not in this mode: the program may do without
+	if err != nil { // no io_uring, or not in this mode: the program can use the default engine
 		if e, err = ringfile.New(ringfile.Config{}); err != nil {
 			log.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func ExampleConfig_sqPoll() {
 }
 
 // An engine that polls the device, with O_DIRECT: on a device without poll queues the first transfer
-// says so.
+// fails with an error that says so.
 func ExampleConfig_ioPoll() {
 	e, err := ringfile.New(ringfile.Config{IOPoll: true})
 	if err != nil {

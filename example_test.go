@@ -87,7 +87,7 @@ func ExampleFile_StartReadAt() {
 		parts = append(parts, part{buf, f.StartReadAt(buf, int64(r[0]))})
 	}
 	for _, p := range parts {
-		n, err := p.future.Await() // from here on the buffer is ours again
+		n, err := p.future.Await() // from here on the buffer belongs to the caller again
 		fmt.Printf("%s %v\n", p.buf[:n], err)
 	}
 	// Output:
@@ -96,8 +96,8 @@ func ExampleFile_StartReadAt() {
 	// gamma <nil>
 }
 
-// A fan-out that stops at the first error: errgroup ends the context, and with it the reads that
-// are still in flight.
+// A fan-out that stops at the first error: errgroup ends the context, and with it the reads still in
+// flight.
 func ExampleFuture_AwaitContext() {
 	f, err := ringfile.CreateTemp("", "ringfile-example-")
 	if err != nil {
@@ -133,13 +133,13 @@ func ExampleFile_ReadAtContext() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	cancel() // the time is over before the read starts
+	cancel() // the context ends before the read starts
 	_, err = f.ReadAtContext(ctx, make([]byte, 10), 0)
 	fmt.Println(errors.Is(err, context.Canceled))
 	// Output: true
 }
 
-// Reads past the page cache want aligned buffers.
+// Reads that bypass the page cache need aligned buffers.
 func ExampleFile_DirectAlign() {
 	f, err := ringfile.CreateTemp("", "ringfile-example-")
 	if err != nil {
@@ -158,7 +158,7 @@ func ExampleFile_DirectAlign() {
 	// Output: true
 }
 
-// Files within a directory that no name leads out of.
+// Files opened below a directory, where no name can lead out of it.
 func ExampleAdopt() {
 	root, err := os.OpenRoot(os.TempDir())
 	if err != nil {
@@ -191,7 +191,7 @@ func ExampleAdopt() {
 	// openat ../example-adopt: path escapes from parent
 }
 
-// A program that wants to say how it runs.
+// Report whether io_uring is used, and why not.
 func ExampleAvailable() {
 	var why *ringfile.UnavailableError
 	if err := ringfile.Available(); errors.As(err, &why) {
@@ -199,8 +199,8 @@ func ExampleAvailable() {
 	}
 }
 
-// A file on a server, written and closed in time. Closing is when a file server
-// has what was written stored; the file is closed in any case.
+// Write and close a file on a file server within a time limit. On closing, a file server may have to
+// store what was written; the file is closed in any case.
 func ExampleFile_CloseContext() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -221,7 +221,7 @@ func ExampleFile_CloseContext() {
 	// Output: stored
 }
 
-// Have a part of a file read ahead, and see how much of it is in the page cache.
+// Request read-ahead of a part of a file, and see how much of it is in the page cache.
 func ExampleFile_Cached() {
 	f, err := ringfile.CreateTemp("", "ringfile-example-")
 	if err != nil {

@@ -13,19 +13,23 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// File is an open file: the method set of *os.File with the same results and errors, and calls
-// that park the goroutine instead of holding an OS thread while they wait for a device.
+// File is an open file. It has the methods of *os.File, with the same results and errors, but while a
+// call waits for a device it parks the goroutine instead of blocking an OS thread.
 //
 // All methods are safe for concurrent use. Calls on a nil *File return fs.ErrInvalid. Errors are
-// *fs.PathError with the words that os uses, except io.EOF, which is bare. A buffer that is passed
-// to a method belongs to it until the method returns, and is never kept longer. A File must not be
-// copied.
+// *fs.PathError with the operation names that os uses; io.EOF is returned bare. A buffer passed to a
+// method belongs to it until the method returns and is not kept longer. A File must not be copied.
 //
-// What is beyond os: deadlines work on regular files (SetDeadline), transfers, syncs and Close have a
-// form with a context, ReadvAt and WritevAt take several buffers, WriteAtAtomic writes what must not be torn,
-// Lock, TryLock and Lockable are about locks against other files and programs, Datasync, Writeback, Allocate, PunchHole, NextData,
-// Advise and Cached reach system calls that os does not, and the Start methods return a Future. ReadAtMulti and Batch carry out
-// many operations together.
+// Beyond os:
+//
+//   - deadlines work on regular files (SetDeadline);
+//   - transfers, syncs and Close have forms with a context, and the Start methods return a Future;
+//   - ReadvAt and WritevAt take several buffers; ReadAtMulti and Batch carry out many operations
+//     together;
+//   - WriteAtAtomic writes without tearing;
+//   - Lock, TryLock and Lockable lock, or test for locks, against other files and programs;
+//   - Datasync, Writeback, Allocate, PunchHole, NextData, Advise and Cached make system calls that os
+//     lacks.
 type File struct {
 	_ noCopy
 	t target
@@ -62,8 +66,8 @@ func Create(name string) (*File, error) {
 	return OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
-// OpenFile opens the named file with the flags and, if it is created, the mode before umask, as
-// os.OpenFile does. With syscall.O_DIRECT among the flags transfers bypass the page cache, and
+// OpenFile opens the named file with the given flags and, if it is created, with mode perm before
+// umask, as os.OpenFile does. With syscall.O_DIRECT in flag, transfers bypass the page cache, and
 // buffers, lengths and offsets must be aligned as DirectAlign says. Errors are *fs.PathError.
 func OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	e, err := Default()
@@ -73,8 +77,8 @@ func OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	return e.OpenFile(name, flag, perm)
 }
 
-// CreateTemp creates a new temporary file as os.CreateTemp does and opens it for reading and
-// writing. The caller removes it.
+// CreateTemp creates a new temporary file, as os.CreateTemp does, and opens it for reading and writing.
+// The caller must remove it.
 func CreateTemp(dir, pattern string) (*File, error) {
 	e, err := Default()
 	if err != nil {
@@ -83,10 +87,11 @@ func CreateTemp(dir, pattern string) (*File, error) {
 	return e.CreateTemp(dir, pattern)
 }
 
-// Adopt makes a File of f, as of os.Stdout or of what an os.Root has opened. It has f's name, descriptor and
-// position, and closes f when it is closed; f may still be used, and they share the position, but must not be
-// closed by others. To keep an f that is closed apart, adopt a duplicate. If there is an error, f is as it was:
-// fs.ErrInvalid if it is nil, or that of [Default].
+// Adopt makes a File from f, for example from os.Stdout or a file that an os.Root has opened. The File
+// has f's name, descriptor and position, and closes f when it is closed. f may still be used, sharing
+// the position, but must not be closed by anyone else; if f is to be closed separately, adopt a
+// duplicate. If Adopt fails, f is unchanged; the error is fs.ErrInvalid if f is nil, otherwise that of
+// [Default].
 func Adopt(f *os.File) (*File, error) {
 	if f == nil {
 		return nil, fs.ErrInvalid
@@ -98,15 +103,15 @@ func Adopt(f *os.File) (*File, error) {
 	return e.Adopt(f), nil
 }
 
-// Open is the package's Open on this engine.
+// Open is the package-level Open on this engine.
 func (e *Engine) Open(name string) (*File, error) { return e.OpenFile(name, os.O_RDONLY, 0) }
 
-// Create is the package's Create on this engine.
+// Create is the package-level Create on this engine.
 func (e *Engine) Create(name string) (*File, error) {
 	return e.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
-// OpenFile is the package's OpenFile on this engine.
+// OpenFile is the package-level OpenFile on this engine.
 func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if e.devices.closed.Load() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrEngineClosed}
@@ -128,7 +133,7 @@ func (e *Engine) OpenFile(name string, flag int, perm fs.FileMode) (*File, error
 	return f, nil
 }
 
-// CreateTemp is the package's CreateTemp on this engine.
+// CreateTemp is the package-level CreateTemp on this engine.
 func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	var f *os.File
 	if dir == "" {
@@ -148,7 +153,7 @@ func (e *Engine) CreateTemp(dir, pattern string) (*File, error) {
 	return file, nil
 }
 
-// Adopt is the package's Adopt on this engine. It returns nil if f is nil.
+// Adopt is the package-level Adopt on this engine. It returns nil if f is nil.
 func (e *Engine) Adopt(f *os.File) *File {
 	if f == nil {
 		return nil
@@ -183,12 +188,12 @@ func (f *File) control(ctx context.Context, op operation) error {
 	return f.t.control(ctx, op)
 }
 
-// valid reports whether f is a file at all.
+// valid reports whether f is usable at all.
 func (f *File) valid() bool { return f != nil && f.t.OS != nil }
 
-// ReadAt reads len(p) bytes into p from offset off. It returns how many it read, and a non-nil
-// error if that is less: io.EOF at the end of the file. A read that ends exactly there returns
-// len(p), nil. It neither uses nor moves the file position. See pread(2).
+// ReadAt reads len(p) bytes into p from offset off. It returns the number of bytes read, and a non-nil
+// error if that is less than len(p): io.EOF at the end of the file. A read that ends exactly there
+// returns len(p), nil. ReadAt neither uses nor moves the file position. See pread(2).
 func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -216,8 +221,8 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// readCached reads p from off if all of it is in the page cache, and so far nothing tells that it may
-// not be: the shortest way that there is. If it reports false, nothing has been done.
+// readCached reads p from off if all of it is in the page cache, unless earlier reads suggest
+// otherwise: the shortest path. If it returns false, nothing has been done.
 func (t *target) readCached(p []byte, off int64) bool {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes {
 		return false
@@ -225,13 +230,14 @@ func (t *target) readCached(p []byte, off int64) bool {
 	return t.readNow(p, off) == len(p)
 }
 
-// readNow makes a read that is expected to be served at once, and returns how many bytes it gave; with
+// readNow makes a read that is expected to be served at once, and returns how many bytes it got; with
 // offCurrent at the file position.
 //
-// pread(2) and read(2) cost a tenth less than preadv2(2), which alone can be told not to wait. So once the reads
-// of a file have been served at once for long, they are those, but for the reads of every sixteenth page, or
-// every sixteenth at the position, which the caller has to itself: they tell when that is over. What waits until then
-// waits as os.File's does, with a permit.
+// pread(2) and read(2) cost a tenth less than preadv2(2), but only preadv2 can be told not to wait. So
+// once the reads of a file have been served at once for a long time, it uses the former, except for the
+// reads of every sixteenth page, or every sixteenth at the position (which the caller has to itself):
+// these detect when that is over. Reads that wait in the meantime wait as os.File's would, with a
+// permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
 	permit := t.dev.calls.Acquire()
 	hits := t.hits.Load()
@@ -259,12 +265,12 @@ func (t *target) readNow(p []byte, off int64) (n int) {
 	return n
 }
 
-// hotHits is for how many reads the page cache must have had everything.
+// hotHits is the number of reads in a row that the page cache must have served in full.
 const hotHits = 64
 
-// WriteAt writes len(p) bytes from p at offset off. It returns how many it wrote, and a non-nil
-// error if that is less. It neither uses nor moves the file position, and fails on a file opened
-// with O_APPEND. See pwrite(2).
+// WriteAt writes len(p) bytes from p at offset off. It returns the number of bytes written, and a
+// non-nil error if that is less than len(p). It neither uses nor moves the file position, and fails on
+// a file opened with O_APPEND. See pwrite(2).
 func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -288,22 +294,20 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// ReadvAt reads into the buffers of vec, one after the other, from offset off, as ReadAt does into
-// one: the count is over all of them. For direct transfers each of them must be aligned, address and
-// length. See preadv(2).
+// ReadvAt reads from offset off into the buffers of vec, one after another, as ReadAt does into one; n
+// is the total. With O_DIRECT the address and the length of each buffer must be aligned. See preadv(2).
 func (f *File) ReadvAt(vec [][]byte, off int64) (n int, err error) {
 	return f.at(context.Background(), operation{code: opReadv, vec: vec, off: off})
 }
 
-// WritevAt writes the buffers of vec, one after the other, at offset off, as WriteAt does with
-// one: the count is over all of them. For direct transfers each of them must be aligned, address and
-// length. See pwritev(2).
+// WritevAt writes the buffers of vec, one after another, at offset off, as WriteAt does with one; n is
+// the total. With O_DIRECT the address and the length of each buffer must be aligned. See pwritev(2).
 func (f *File) WritevAt(vec [][]byte, off int64) (n int, err error) {
 	return f.at(context.Background(), operation{code: opWritev, vec: vec, off: off})
 }
 
-// Read reads up to len(p) bytes into p from the file position and moves it on. At the end of the
-// file it returns 0, io.EOF. See read(2).
+// Read reads up to len(p) bytes into p from the file position and advances it. At the end of the file
+// it returns 0, io.EOF. See read(2).
 func (f *File) Read(p []byte) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -324,10 +328,10 @@ func (f *File) Read(p []byte) (n int, err error) {
 	return f.t.readWrite(&op)
 }
 
-// readCachedHere is readCached at the file position. If it reports false, nothing has been done.
+// readCachedHere is readCached at the file position. If it returns false, nothing has been done.
 //
-// The page cache may end before the file does. Then what is missing is read as well, as read(2) does: so the
-// position must not move meanwhile.
+// The page cache may end before the file does. The missing part is then read as well, as read(2) does,
+// so the position must not move in between.
 func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes || !t.acquire() {
 		return 0, false
@@ -345,14 +349,14 @@ func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	return n, n > 0
 }
 
-// betweenPages reports whether the position is one where the page cache can end.
+// betweenPages reports whether the page cache can end at the position.
 func (t *target) betweenPages() bool {
 	pos, err := t.Handle.Seek(0, io.SeekCurrent)
 	return err == nil && pos%4096 == 0
 }
 
-// Write writes len(p) bytes from p at the file position, or at the end of a file opened with
-// O_APPEND, and moves the position on. It returns a non-nil error if it wrote fewer. See write(2).
+// Write writes len(p) bytes from p at the file position, or at the end of a file opened with O_APPEND,
+// and advances the position. It returns a non-nil error if it wrote fewer. See write(2).
 func (f *File) Write(p []byte) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -372,19 +376,20 @@ func (f *File) WriteString(s string) (n int, err error) {
 	return f.Write(stringBytes(s))
 }
 
-// Sync commits the file's data and metadata to the device: all writes that have returned before. Several
-// goroutines that sync one File at the same time share the system calls for that, and a failure
-// (docs/durability.md). A failed Sync may have dropped the data that it could not write: what was written
-// since the last successful one must be taken for lost, and a later success says nothing about it. See fsync(2).
+// Sync commits the file's data and metadata to the device. It covers all writes that returned before it
+// started. Goroutines that sync the same File at the same time share the system calls, and a failure
+// (docs/durability.md). A failed Sync may have dropped the data that it could not write: treat
+// everything written since the last successful Sync as lost; a later success says nothing about it. See
+// fsync(2).
 func (f *File) Sync() error { return f.control(context.Background(), operation{code: opFsync}) }
 
-// Datasync is Sync without the metadata that is not needed to read the data back, such as times.
+// Datasync is Sync without the metadata that is not needed to read the data back, such as timestamps.
 // See fdatasync(2).
 func (f *File) Datasync() error { return f.control(context.Background(), operation{code: opFdatasync}) }
 
-// Close closes the file. Calls that come later, and those in flight that the kernel can give up,
-// fail with an error that matches fs.ErrClosed. While others are in flight the descriptor stays
-// open, and the last of them closes it; then Close returns nil without waiting.
+// Close closes the file. Later calls, and calls in flight that the kernel can cancel, fail with an
+// error that matches fs.ErrClosed. While others are in flight the descriptor stays open, and the last
+// of them closes it; Close then returns nil without waiting.
 func (f *File) Close() error {
 	if err := f.shut(); err != nil {
 		return err
@@ -392,8 +397,8 @@ func (f *File) Close() error {
 	return f.t.release()
 }
 
-// shut does what Close does at once: it refuses further calls and gives up those in flight. The owner's use
-// of the descriptor is then still to be released.
+// shut does what Close does at once: it refuses further calls and cancels those in flight. The owner's
+// reference to the descriptor must still be released.
 func (f *File) shut() error {
 	if !f.valid() {
 		return fs.ErrInvalid

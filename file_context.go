@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// ReadAtContext is ReadAt, given up when ctx ends: then the error is the cause of ctx, in a
-// *fs.PathError, and p may have been filled in part. The data is copied through memory of the
-// engine; p is the caller's again at the return in any case. With a context that cannot end it is ReadAt.
+// ReadAtContext is ReadAt with a context. When ctx ends it returns the cause of ctx in a *fs.PathError;
+// p may have been partly filled. The data is copied through the engine's own memory, so p belongs to
+// the caller again when the call returns, in every case. With a context that cannot end it is ReadAt.
 func (f *File) ReadAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
 	return f.at(ctx, operation{code: opRead, buf: p, off: off})
 }
 
-// WriteAtContext is WriteAt, given up when ctx ends: then the error is the cause of ctx, in a
-// *fs.PathError, and bytes beyond the n that are reported may or may not reach the file, even
-// later; a later write through this File to the same place waits for that. p is the caller's again at the
-// return in any case.
+// WriteAtContext is WriteAt with a context. When ctx ends it returns the cause of ctx in a
+// *fs.PathError. Bytes beyond the n reported may or may not reach the file, even later; a later write
+// through this File to the same place waits for that. p belongs to the caller again when the call
+// returns, in every case.
 func (f *File) WriteAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
 	return f.at(ctx, operation{code: opWrite, buf: p, off: off})
 }
 
-// ReadvAtContext is ReadvAt, given up when ctx ends. See ReadAtContext.
+// ReadvAtContext is ReadvAt with a context. See ReadAtContext.
 func (f *File) ReadvAtContext(ctx context.Context, vec [][]byte, off int64) (n int, err error) {
 	return f.at(ctx, operation{code: opReadv, vec: vec, off: off})
 }
 
-// WritevAtContext is WritevAt, given up when ctx ends. See WriteAtContext.
+// WritevAtContext is WritevAt with a context. See WriteAtContext.
 func (f *File) WritevAtContext(ctx context.Context, vec [][]byte, off int64) (n int, err error) {
 	return f.at(ctx, operation{code: opWritev, vec: vec, off: off})
 }
 
-// ReadContext is Read, given up when ctx ends: then the error is the cause of ctx, in a
-// *fs.PathError. Pipes and what else the runtime's poller serves are read through os, with ctx
-// turned into a deadline: a Read without a context that waits at the same time is interrupted, too.
-// What os cannot interrupt (a device, a pipe in blocking mode) this cannot either.
+// ReadContext is Read with a context. When ctx ends it returns the cause of ctx in a *fs.PathError.
+// Pipes and other files that the runtime's poller serves are read through os, with ctx converted into a
+// deadline; a concurrent Read without a context that is waiting is interrupted too. What os cannot
+// interrupt (a device, a pipe in blocking mode), ReadContext cannot either.
 func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -50,9 +50,9 @@ func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
 	return f.t.readWriteUntil(ctx, operation{code: opRead, once: true, desc: &f.t.descriptor, buf: p, off: offCurrent})
 }
 
-// WriteContext is Write, given up when ctx ends: then the error is the cause of ctx, in a
-// *fs.PathError, and bytes beyond the n that are reported may or may not reach the file, even
-// later; later transfers at the position wait for that. See ReadContext for pipes.
+// WriteContext is Write with a context. When ctx ends it returns the cause of ctx in a *fs.PathError.
+// Bytes beyond the n reported may or may not reach the file, even later; later transfers at the
+// position wait for that. See ReadContext about pipes.
 func (f *File) WriteContext(ctx context.Context, p []byte) (n int, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -66,20 +66,21 @@ func (f *File) WriteContext(ctx context.Context, p []byte) (n int, err error) {
 	return f.t.readWriteUntil(ctx, operation{code: opWrite, desc: &f.t.descriptor, buf: p, off: offCurrent})
 }
 
-// SyncContext is Sync, given up when ctx ends; the kernel may go on with it.
+// SyncContext is Sync with a context. When ctx ends it returns; the kernel may go on with the sync.
 func (f *File) SyncContext(ctx context.Context) error {
 	return f.control(ctx, operation{code: opFsync})
 }
 
-// DatasyncContext is Datasync, given up when ctx ends; the kernel may go on with it.
+// DatasyncContext is Datasync with a context. When ctx ends it returns; the kernel may go on with the
+// sync.
 func (f *File) DatasyncContext(ctx context.Context) error {
 	return f.control(ctx, operation{code: opFdatasync})
 }
 
-// CloseContext is Close that is waited for until ctx ends at most: then the error is the cause of
-// ctx, in a *fs.PathError. The file is closed in any case, even if ctx has ended before. File servers
-// may have to store what was written (NFS, FUSE), and have errors to report, in time to be seen or
-// not.
+// CloseContext is Close with a context: it waits until ctx ends at most, and then returns the cause of
+// ctx in a *fs.PathError. The file is closed in any case, even if ctx has already ended. Closing can
+// take time on file servers (NFS, FUSE), which may have to store what was written; an error that they
+// report after ctx has ended is lost.
 func (f *File) CloseContext(ctx context.Context) error {
 	if err := f.shut(); err != nil {
 		return err
@@ -102,8 +103,8 @@ func (f *File) CloseContext(ctx context.Context) error {
 	}
 }
 
-// pollUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. One
-// at a time in each direction, as they use the same deadline.
+// pollUntil makes a call of os that a deadline can interrupt, and interrupts it when ctx ends. Only one
+// runs at a time in each direction, because they use the same deadline.
 func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
 	t := &f.t
 	if err := context.Cause(ctx); err != nil {
@@ -140,30 +141,30 @@ func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, ti
 	return n, err
 }
 
-// SetDeadline sets the read and the write deadline. Calls in flight and later ones fail with an
-// error that matches os.ErrDeadlineExceeded once t has passed; the zero time removes the
-// deadlines. Unlike those of os, files on disk have deadlines, too: a call returns on time even if
-// the device hangs. The transfer that was under way is cancelled if that is possible; a write may
-// still reach the file later, in whole or in part.
+// SetDeadline sets the read and the write deadline. Once t has passed, calls in flight and later calls
+// fail with an error that matches os.ErrDeadlineExceeded; the zero time removes the deadlines. Unlike
+// with os, files on disk have deadlines too: a call returns on time even if the device hangs. The
+// transfer in progress is cancelled if possible; a write may still reach the file later, in whole or in
+// part.
 //
-// While a deadline is set, transfers are copied through memory of the engine, as the kernel may
-// use their buffers for longer than the call lasts. A call on a file on disk that was in flight,
-// without a deadline, when one was set is interrupted only if the kernel can cancel it.
+// While a deadline is set, transfers are copied through the engine's own memory, because the kernel may
+// use their buffers for longer than the call lasts. A call on a file on disk that was already in flight
+// without a deadline when one is set is interrupted only if the kernel can cancel it.
 //
-// What is done with the descriptor (Fd, SyscallConn) knows no deadlines, but see SyscallConn for what net does with it.
+// Calls made with the descriptor (Fd, SyscallConn) ignore deadlines; but see SyscallConn for what net does.
 //
-// Directories and devices that os cannot poll have no deadlines: os.ErrNoDeadline.
+// Directories, and devices that os cannot poll, have no deadlines: os.ErrNoDeadline.
 func (f *File) SetDeadline(t time.Time) error {
 	return f.setDeadline(t, (*os.File).SetDeadline, true, true)
 }
 
-// SetReadDeadline sets the deadline of Read, ReadAt and their like. See SetDeadline.
+// SetReadDeadline sets the deadline of Read, ReadAt and the other reads. See SetDeadline.
 func (f *File) SetReadDeadline(t time.Time) error {
 	return f.setDeadline(t, (*os.File).SetReadDeadline, true, false)
 }
 
-// SetWriteDeadline sets the deadline of Write, WriteAt and their like, Sync and Datasync. See
-// SetDeadline.
+// SetWriteDeadline sets the deadline of Write, WriteAt and the other writes, and of Sync and Datasync.
+// See SetDeadline.
 func (f *File) SetWriteDeadline(t time.Time) error {
 	return f.setDeadline(t, (*os.File).SetWriteDeadline, false, true)
 }
@@ -196,7 +197,7 @@ func (f *File) setDeadline(at time.Time, set func(*os.File, time.Time) error, re
 	return nil
 }
 
-// expire gives up the requests that match, as their deadline has passed.
+// expire cancels the requests that match, because their deadline has passed.
 func (t *target) expire(match func(opcode) bool) {
 	for q := range t.dev.everyQueue {
 		q.cancelFile(&t.descriptor, match, byDeadline)

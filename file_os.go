@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// The methods in this file do what os does, through os. Those that can wait for a device take a permit
-// among the bounded blocking calls.
+// The methods in this file do what os does, through os. Those that can wait for a device take one of
+// the permits for blocking calls.
 
-// osCall makes a call of os, named for its errors, with a use of the descriptor and a permit.
+// osCall makes a call of os, named for its errors, with a reference to the descriptor and a permit.
 func osCall[T any](f *File, name string, call func(*os.File) (T, error)) (v T, err error) {
 	if !f.valid() {
 		return v, fs.ErrInvalid
@@ -25,7 +25,7 @@ func osCall[T any](f *File, name string, call func(*os.File) (T, error)) (v T, e
 	return call(f.t.OS)
 }
 
-// osDo is osCall for a call that returns nothing but an error.
+// osDo is osCall for a call that returns only an error.
 func osDo(f *File, name string, call func(*os.File) error) error {
 	_, err := osCall(f, name, func(o *os.File) (struct{}, error) { return struct{}{}, call(o) })
 	return err
@@ -34,8 +34,8 @@ func osDo(f *File, name string, call func(*os.File) error) error {
 // Name returns the name that the file was opened with.
 func (f *File) Name() string { return f.t.OS.Name() }
 
-// Fd returns the descriptor, which stays the File's: it is valid until Close. A descriptor that
-// os put into non-blocking mode is set back to blocking mode, as by os.File.Fd.
+// Fd returns the file descriptor, which still belongs to the File: it is valid until Close. As with
+// os.File.Fd, a descriptor that os has put into non-blocking mode is set back to blocking mode.
 func (f *File) Fd() uintptr {
 	if !f.valid() {
 		return ^uintptr(0)
@@ -44,11 +44,12 @@ func (f *File) Fd() uintptr {
 	return f.t.OS.Fd()
 }
 
-// Dup returns an *os.File with a descriptor of its own for the same open file, with the same position: for
-// what takes nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or net.FileConn. Both are to be
-// closed. It waits for a Read or Write of a file on disk that is under way. What os put into non-blocking mode, a pipe or
-// a terminal, is set back to blocking mode, as by Fd, as the mode is the open file's and programs do not expect
-// another one. See dup(2). The error matches errors.ErrUnsupported on systems without that.
+// Dup returns an *os.File with its own descriptor for the same open file, sharing the position. It is
+// for interfaces that accept nothing else, such as exec.Cmd's Stdin, Stdout and ExtraFiles, or
+// net.FileConn. Both files must be closed. Dup waits for a Read or Write of a file on disk in progress.
+// A pipe or terminal that os put into non-blocking mode is set back to blocking mode, as by Fd: the open
+// file has one mode, and programs expect that one. The error matches errors.ErrUnsupported on systems
+// without dup(2).
 func (f *File) Dup() (*os.File, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
@@ -66,10 +67,10 @@ func (f *File) Dup() (*os.File, error) {
 	return o, f.t.wrap("dup", err)
 }
 
-// SyscallConn gives raw access to the descriptor, which cannot be closed in the meantime. What is done with it holds a
-// thread that ringfile does not count, and knows no deadline. So on a file on disk that has a read deadline the
-// RawConn's Read fails, without a call of its function: net, which asks for it to have the kernel send the file to a
-// connection (io.CopyN, http.ServeContent), calls the File's own Read instead.
+// SyscallConn gives raw access to the descriptor, which cannot be closed while it is being used. A call
+// made with it blocks a thread that ringfile does not count, and ignores deadlines. So on a file on disk
+// that has a read deadline the RawConn's Read fails, without calling its function: net, which uses it to
+// have the kernel send the file to a connection (io.CopyN, http.ServeContent), then uses File.Read.
 func (f *File) SyscallConn() (syscall.RawConn, error) {
 	if !f.valid() {
 		return nil, fs.ErrInvalid
@@ -118,9 +119,10 @@ func (f *File) Stat() (fs.FileInfo, error) {
 	return f.t.OS.Stat() // which keeps the descriptor open itself, and never has Close wait
 }
 
-// Seek moves the file position to offset, relative to the start, the position or the end
-// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns it. It waits for no device, but for a Read
-// or Write that is under way, and, relative to the end, for a file server. See lseek(2).
+// Seek sets the file position to offset, relative to the start, the current position or the end
+// (io.SeekStart, io.SeekCurrent, io.SeekEnd), and returns the new position. It never waits for a disk,
+// but it waits for a Read or Write in progress and, relative to the end, for a file server. See
+// lseek(2).
 func (f *File) Seek(offset int64, whence int) (int64, error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -158,16 +160,16 @@ func (f *File) Chmod(mode fs.FileMode) error {
 	return osDo(f, "chmod", func(o *os.File) error { return o.Chmod(mode) })
 }
 
-// Chown changes the file's owner and group; -1 leaves one as it is. See fchown(2).
+// Chown changes the file's owner and group; -1 leaves either unchanged. See fchown(2).
 func (f *File) Chown(uid, gid int) error {
 	return osDo(f, "chown", func(o *os.File) error { return o.Chown(uid, gid) })
 }
 
-// Chdir makes the file, a directory, the current directory. See fchdir(2).
+// Chdir changes the current directory to the file, which must be a directory. See fchdir(2).
 func (f *File) Chdir() error { return osDo(f, "chdir", (*os.File).Chdir) }
 
-// ReadDir reads the directory's next n entries, all that are left if n <= 0; then the error is nil
-// at the end, and io.EOF otherwise.
+// ReadDir reads the next n entries of the directory. If n <= 0 it reads all that are left and returns a
+// nil error at the end of the directory; otherwise it returns io.EOF there.
 func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	return osCall(f, "readdir", func(o *os.File) ([]fs.DirEntry, error) { return o.ReadDir(n) })
 }
@@ -177,7 +179,7 @@ func (f *File) Readdir(n int) ([]fs.FileInfo, error) {
 	return osCall(f, "readdir", func(o *os.File) ([]fs.FileInfo, error) { return o.Readdir(n) })
 }
 
-// Readdirnames is ReadDir for the names alone.
+// Readdirnames is ReadDir returning only the names.
 func (f *File) Readdirnames(n int) (names []string, err error) {
 	return osCall(f, "readdir", func(o *os.File) ([]string, error) { return o.Readdirnames(n) })
 }
@@ -185,17 +187,17 @@ func (f *File) Readdirnames(n int) (names []string, err error) {
 // Direct reports whether the file was opened with O_DIRECT.
 func (f *File) Direct() bool { return f.valid() && f.t.Direct }
 
-// Alignment is what O_DIRECT asks of transfers on a file.
+// Alignment is what O_DIRECT requires of transfers on a file.
 type Alignment struct {
 	Memory int // of a buffer's address, in bytes
 	Offset int // of a transfer's offset and length, in bytes
-	// Reported tells that the kernel named these values (statx(2) with STATX_DIOALIGN, Linux 6.1).
+	// Reported is true if the kernel supplied these values (statx(2) with STATX_DIOALIGN, Linux 6.1).
 	// Otherwise they are 4096, which suits nearly all devices.
 	Reported bool
 }
 
-// DirectAlign returns what transfers on this file must look like if it is opened with O_DIRECT.
-// The error matches errors.ErrUnsupported if the file cannot be opened so.
+// DirectAlign returns the alignment that transfers on this file need if it is opened with O_DIRECT. The
+// error matches errors.ErrUnsupported if the file cannot be opened with O_DIRECT.
 func (f *File) DirectAlign() (Alignment, error) {
 	return osCall(f, "statx", func(*os.File) (Alignment, error) {
 		memory, offset, err := f.t.Alignment()
@@ -209,9 +211,9 @@ func (f *File) DirectAlign() (Alignment, error) {
 	})
 }
 
-// ReadFrom copies from r to the file until r ends. From another file, a pipe or a connection the
-// data moves inside the kernel where that is possible (copy_file_range(2), splice(2)). A copy from what may be
-// silent for long, a pipe or a connection, is not counted among the bounded blocking calls.
+// ReadFrom copies from r to the file until r ends. From another file, a pipe or a connection, the data
+// is moved inside the kernel where possible (copy_file_range(2), splice(2)). A copy from a pipe or a
+// connection, which may be silent for long, does not count against the limit on blocking calls.
 func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -248,7 +250,7 @@ func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, f.closedError("write", err)
 }
 
-// closedError gives an error of os that is about a closed file its usual form.
+// closedError gives an error of os about a closed file its usual form.
 func (f *File) closedError(name string, err error) error {
 	if err != nil && f.t.closed() && errors.Is(err, os.ErrClosed) {
 		return f.t.wrap(name, fs.ErrClosed)
@@ -256,8 +258,8 @@ func (f *File) closedError(name string, err error) error {
 	return err
 }
 
-// WriteTo copies the file from its position to w until it ends. To a connection or another file
-// the data moves inside the kernel where that is possible (sendfile(2), copy_file_range(2)).
+// WriteTo copies the file from its position to its end to w. If w is a connection or another file, the
+// data is moved inside the kernel where possible (sendfile(2), copy_file_range(2)).
 func (f *File) WriteTo(w io.Writer) (n int64, err error) {
 	if !f.valid() {
 		return 0, fs.ErrInvalid
@@ -291,7 +293,8 @@ func (f *File) WriteTo(w io.Writer) (n int64, err error) {
 type writerOnly struct{ io.Writer }
 type readerOnly struct{ io.Reader }
 
-// source is a reader as os knows it, and the one that is charged with what was copied, if there is one.
+// source is a reader as os knows it, and the limited reader, if there is one, that the copied bytes are
+// deducted from.
 type source struct {
 	io.Reader
 	limited *io.LimitedReader
@@ -304,8 +307,8 @@ func (s source) took(n int64) {
 	}
 }
 
-// osReader returns r as os knows it, if it may be something that the kernel can copy from, and whether that
-// may be silent for long.
+// osReader returns r as os knows it, if it may be something that the kernel can copy from, and whether
+// it may be silent for long.
 func osReader(r io.Reader) (src source, silent bool) {
 	switch r := r.(type) {
 	case *File:

@@ -6,21 +6,21 @@ import (
 	"sync"
 )
 
-// Future is the result, to come, of an operation that has been started. T is what the operation
-// returns beside the error: int for transfers, struct{} for syncs.
+// Future is the pending result of an operation that has been started. T is what the operation returns
+// besides the error: int for transfers, struct{} for syncs.
 //
-// The buffers of the operation belong to it until Await or AwaitContext returns, or Done is
-// closed: until then they must neither be read (of a read) nor written. That holds after Cancel
-// too, as the kernel may be in the middle of the transfer. A future that nobody awaits completes
-// all the same and leaks nothing.
+// The operation's buffers belong to it until Await or AwaitContext returns, or Done is closed. Until
+// then they must not be written, and the buffers of a read must not be read either. That holds after
+// Cancel too, because the kernel may be in the middle of the transfer. A future that nobody awaits
+// still completes and leaks nothing.
 //
 // All methods are safe for concurrent use.
 type Future[T any] struct {
 	task  task
 	value func(n int) T // turns the bytes moved into a T
 
-	// gate is locked until the outcome is there, and those who wait lock it for reading. That is neither a
-	// channel nor a WaitGroup, as those that were made in a bubble of testing/synctest may not be used by
+	// gate is locked until the outcome is there, and waiters lock it for reading. It is neither a
+	// channel nor a WaitGroup, because one that was made in a synctest bubble may not be used by
 	// goroutines outside of it, such as a reaper.
 	gate sync.RWMutex
 
@@ -33,19 +33,19 @@ type Future[T any] struct {
 func intValue(n int) int         { return n }
 func noValue(n int) (_ struct{}) { return }
 
-// Await parks the goroutine until the operation is finished and returns its result, the same one
-// each time. Then the buffers are the caller's again.
+// Await parks the goroutine until the operation has finished and returns its result, the same one each
+// time. The buffers then belong to the caller again.
 func (f *Future[T]) Await() (T, error) {
 	f.gate.RLock()
 	defer f.gate.RUnlock()
 	return f.value(f.task.n), f.task.err
 }
 
-// AwaitContext is Await for a caller that may lose interest: when ctx ends first, it cancels the
-// operation, waits until the kernel has let go of the buffers, and returns the operation's result
-// if it was finished after all, the cause of ctx otherwise. Transfers between memory and a device
-// cannot be called back; waiting for one takes as long as the device does. To leave at once, with
-// the buffers still in use, select on Done instead, or use the context forms of File's methods.
+// AwaitContext is Await with a context. When ctx ends first, it cancels the operation, waits until the
+// kernel has released the buffers, and returns the operation's result if it finished after all,
+// otherwise the cause of ctx. A transfer between memory and a device cannot be recalled; waiting for it
+// takes as long as the device does. To leave at once, with the buffers still in use, select on Done
+// instead, or use the methods of File that take a context.
 func (f *Future[T]) AwaitContext(ctx context.Context) (T, error) {
 	if ctx.Done() != nil {
 		select {
@@ -57,7 +57,7 @@ func (f *Future[T]) AwaitContext(ctx context.Context) (T, error) {
 	return f.Await()
 }
 
-// Done returns a channel that is closed when the operation is finished, for select.
+// Done returns a channel that is closed when the operation has finished, for use in a select statement.
 func (f *Future[T]) Done() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,9 +77,9 @@ func (f *Future[T]) Done() <-chan struct{} {
 	return f.done
 }
 
-// Cancel asks the kernel to give the operation up and returns without waiting. Await then returns
-// an error for which errors.Is(err, context.Canceled) holds, or the result, if the operation was
-// quicker or could not be called back. Cancelling a finished operation does nothing.
+// Cancel asks the kernel to cancel the operation and returns without waiting. Await then returns an
+// error for which errors.Is(err, context.Canceled) holds, or the result if the operation finished first
+// or could not be cancelled. Cancelling a finished operation does nothing.
 func (f *Future[T]) Cancel() { f.cancel(context.Canceled) }
 
 func (f *Future[T]) cancel(reason error) {
@@ -140,39 +140,39 @@ func start[T any](f *File, op operation, value func(int) T) *Future[T] {
 	return u
 }
 
-// fail finishes a future that has not been started.
+// fail finishes a future that was never started.
 func (f *Future[T]) fail(err error) {
 	f.task.err = err
 	f.complete = true
 	f.gate.Unlock()
 }
 
-// StartReadAt starts ReadAt(p, off) and returns its Future, without waiting for anything. p belongs to the
-// operation until that is finished.
+// StartReadAt starts ReadAt(p, off) and returns its Future without waiting. p belongs to the operation
+// until it has finished.
 func (f *File) StartReadAt(p []byte, off int64) *Future[int] {
 	return start(f, operation{code: opRead, buf: p, off: off}, intValue)
 }
 
-// StartWriteAt starts WriteAt(p, off) and returns its Future, without waiting for anything. p belongs to
-// the operation until that is finished.
+// StartWriteAt starts WriteAt(p, off) and returns its Future without waiting. p belongs to the
+// operation until it has finished.
 func (f *File) StartWriteAt(p []byte, off int64) *Future[int] {
 	return start(f, operation{code: opWrite, buf: p, off: off}, intValue)
 }
 
-// StartReadvAt starts ReadvAt(vec, off) and returns its Future. vec and its buffers belong to the
-// operation until that is finished.
+// StartReadvAt starts ReadvAt(vec, off) and returns its Future without waiting. vec and its buffers
+// belong to the operation until it has finished.
 func (f *File) StartReadvAt(vec [][]byte, off int64) *Future[int] {
 	return start(f, operation{code: opReadv, vec: vec, off: off}, intValue)
 }
 
-// StartWritevAt starts WritevAt(vec, off) and returns its Future. vec and its buffers belong to
-// the operation until that is finished.
+// StartWritevAt starts WritevAt(vec, off) and returns its Future without waiting. vec and its buffers
+// belong to the operation until it has finished.
 func (f *File) StartWritevAt(vec [][]byte, off int64) *Future[int] {
 	return start(f, operation{code: opWritev, vec: vec, off: off}, intValue)
 }
 
-// StartSync starts Sync and returns its Future. Writes that have returned, or whose futures have
-// been awaited, are covered; those that are in flight may be or not.
+// StartSync starts Sync and returns its Future without waiting. It covers writes that have returned, or
+// whose futures have been awaited; writes in flight may or may not be covered.
 func (f *File) StartSync() *Future[struct{}] {
 	return start(f, operation{code: opFsync}, noValue)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/ringfile/ringfile/internal/outside"
 )
 
-// leftWrites are the writes to a file that their callers have left behind, and that may still reach it. A
-// newer write to the same place waits for them: it must not be overtaken once it has been acknowledged.
+// leftWrites are the abandoned writes to a file that may still reach it. A newer write to the same
+// range waits for them: it must not be overwritten by them once it has been acknowledged.
 type leftWrites struct {
 	n atomic.Int32
 
@@ -18,7 +18,7 @@ type leftWrites struct {
 	wake []chan struct{} // of those that wait
 }
 
-// leftWrite is the place of a write. One that appends, or is at the position, may be anywhere.
+// leftWrite is the range of a write. One that appends, or is at the position, may be anywhere.
 type leftWrite struct {
 	of       *request // which does not wait for itself
 	off, end int64
@@ -54,7 +54,7 @@ func (l *leftWrites) remove(w *leftWrite) {
 	l.wakeAll()
 }
 
-// wakeAll has those that wait look again. mu is held.
+// wakeAll makes all waiters look again. mu is held.
 func (l *leftWrites) wakeAll() {
 	for _, ch := range l.wake {
 		ch <- struct{}{}
@@ -62,7 +62,7 @@ func (l *leftWrites) wakeAll() {
 	l.wake = l.wake[:0]
 }
 
-// poke has those that wait look whether they have been given up.
+// poke makes waiters check whether they have been cancelled.
 func (l *leftWrites) poke() {
 	if l.any() {
 		l.mu.Lock()
@@ -71,13 +71,14 @@ func (l *leftWrites) poke() {
 	}
 }
 
-// idle reports whether a write has been given up while it waited for the position: it looks for that when it
-// has the position, and does not begin.
+// idle reports whether a write was abandoned while it waited for the position: it checks for that when
+// it gets the position, and does not begin.
 func (w *leftWrite) idle() bool {
 	return w.position && w.of.gaveUp.Load() != uint32(notCancelled) && !w.of.begun.Load()
 }
 
-// wait waits until no write that was left behind overlaps op, or op has been given up; false if u ends first.
+// wait waits until no abandoned write overlaps op, or op has been cancelled; it returns false if u ends
+// first.
 func (l *leftWrites) wait(op *operation, u until, gaveUp *atomic.Uint32) bool {
 	for l.any() {
 		l.mu.Lock()

@@ -6,17 +6,17 @@ import (
 	"github.com/ringfile/ringfile/internal/outside"
 )
 
-// line is where the writes to one file wait that are system calls and whose callers may leave: one goroutine
-// makes them, in the order in which they came. File systems let one write at a time into a file anyway, as a
-// rule; so nobody starves, one thread is held where a device hangs, and what has not begun can be given up
-// at once.
+// line is the queue of writes to one file that are system calls and whose callers may leave: one
+// goroutine makes them, in the order of arrival. File systems normally serialize writes to a file
+// anyway. This way no write starves, a device that hangs holds one thread, and a write that has not
+// begun can be dropped at once.
 type line struct {
 	mu      sync.Mutex
 	waiting requests // whose completers are lined
 	running bool     // the goroutine is there
 }
 
-// lined is a write in line.
+// lined is a queued write.
 type lined interface {
 	completer
 	over() cause    // why it is not to be started any more
@@ -24,7 +24,7 @@ type lined interface {
 	writeBlocking() // makes the write, and ends it
 }
 
-// push puts a write into the line, or gives it up if it comes too late.
+// push queues a write, or cancels it if it comes too late.
 func (l *line) push(req *request, w lined) {
 	req.to = w
 	l.mu.Lock()
@@ -43,7 +43,7 @@ func (l *line) push(req *request, w lined) {
 	}
 }
 
-// serve makes the writes until there are none left.
+// serve makes the writes until none are left.
 func (l *line) serve() {
 	labelGoroutine("writer")
 	for {
@@ -59,7 +59,7 @@ func (l *line) serve() {
 	}
 }
 
-// dismiss gives up the writes that match and have not begun, on behalf of why.
+// dismiss cancels the writes that match and have not begun, because of why.
 func (l *line) dismiss(match func(*request) bool, why cause) {
 	l.mu.Lock()
 	gone := l.waiting.take(match)

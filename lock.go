@@ -8,32 +8,35 @@ import (
 	"time"
 )
 
-// LockMode says whom a lock of a file keeps out.
+// LockMode says which other locks a lock excludes.
 type LockMode uint8
 
 const (
-	LockExclusive LockMode = iota // whoever wants a lock; the file must be open for writing
-	LockShared                    // whoever wants an exclusive lock; the file must be open for reading
+	LockExclusive LockMode = iota // excludes every other lock; the file must be open for writing
+	LockShared                    // excludes exclusive locks; the file must be open for reading
 )
 
-// Lock takes an advisory lock on the length bytes at off, zero for all behind off, wherever the file ends: Lock(ctx,
-// 0, 0, mode) locks the whole file. It waits until nobody holds a lock that is in the way, or ctx ends, or the file
-// is closed; then the error is the cause of ctx, or matches fs.ErrClosed, in a *fs.PathError.
+// Lock takes an advisory lock on the length bytes at off; a length of zero means everything from off
+// on, wherever the file ends, so that Lock(ctx, 0, 0, mode) locks the whole file. It waits until no
+// conflicting lock is held, ctx ends, or the file is closed. In the last two cases the error is a
+// *fs.PathError that wraps the cause of ctx or matches fs.ErrClosed.
 //
-// The lock is the open file's (fcntl(2), F_OFD_SETLK): it keeps out other Files, of this program and of others, that
-// ask for locks, and hinders no read or write. Goroutines that share a File share its locks, as do duplicates of
-// it (Dup): to lock against one another they open it once each, or use a sync.Mutex. A lock on what the File has
-// locked already changes the mode, at once if nobody is in the way; two that hold a shared lock and want to have it
-// exclusive wait for each other until a context ends. Unlock gives the lock up, as does Close with the last
-// descriptor of the open file.
+// The lock belongs to the open file (fcntl(2), F_OFD_SETLK). It excludes other Files that ask for
+// locks, in this program and in others, and does not affect reads and writes. Goroutines that share a
+// File share its locks, as do its duplicates (Dup): to lock against each other they must open the file
+// once each, or use a sync.Mutex. Locking a range that the File has already locked changes the mode, at
+// once if nobody else holds a conflicting lock; two holders of a shared lock that both ask for an
+// exclusive one wait for each other until a context ends. Unlock releases the lock, as does closing the
+// last descriptor of the open file.
 //
-// While it waits Lock holds no thread and asks again, after 1 ms at first and up to 50 ms later on; so it learns of
-// a lock that was given up, and of Close, with that delay, and those who wait have no order. If ctx ends while a
-// file server does not answer, Lock returns 100 ms later, and may still take the lock after that; Unlock gives it up.
+// While it waits, Lock holds no thread; it retries, after 1 ms at first and later every 50 ms at most.
+// It therefore notices a released lock, and Close, with that delay, and waiters are not queued in
+// order. If ctx ends while a file server does not answer, Lock returns 100 ms later and may still take
+// the lock after that; Unlock releases it.
 //
-// On Windows (LockFileEx, not tried by the package's tests) locks also keep out reads and writes of others, and the
-// mode of a range cannot be changed. The error matches errors.ErrUnsupported on systems other than these, Linux and
-// macOS, and on file systems without locks.
+// On Windows (LockFileEx; not covered by the package's tests) locks also block reads and writes by
+// others, and the mode of a locked range cannot be changed. The error matches errors.ErrUnsupported on
+// systems other than Linux, macOS and Windows, and on file systems without locks.
 func (f *File) Lock(ctx context.Context, off, length int64, mode LockMode) error {
 	for pause := minLockPause; ; pause = min(2*pause, maxLockPause) {
 		if ok, err := f.tryLock(ctx, off, length, mode); ok || err != nil {
@@ -47,28 +50,29 @@ func (f *File) Lock(ctx context.Context, off, length int64, mode LockMode) error
 	}
 }
 
-// How long Lock waits before it asks again.
+// How long Lock waits before it tries again.
 const (
 	minLockPause = time.Millisecond
 	maxLockPause = 50 * time.Millisecond
 )
 
-// lockPatience is for how long a call about locks is waited for when its context has ended.
+// lockPatience is how long a locking call is waited for after its context has ended.
 const lockPatience = 100 * time.Millisecond
 
-// TryLock is Lock that does not wait: it reports whether it has taken the lock.
+// TryLock is Lock without waiting. It reports whether it took the lock.
 func (f *File) TryLock(off, length int64, mode LockMode) (bool, error) {
 	return f.tryLock(context.Background(), off, length, mode)
 }
 
-// Lockable reports whether TryLock would take the lock, and does not take it. What it says may be over when it
-// returns. See fcntl(2), F_OFD_GETLK; on Windows the lock is taken for a moment.
+// Lockable reports whether TryLock would take the lock, without taking it. The answer may be out of date
+// when it returns. See fcntl(2), F_OFD_GETLK; on Windows the lock is taken for a moment.
 func (f *File) Lockable(off, length int64, mode LockMode) (bool, error) {
 	return f.lockMode(context.Background(), lockOp{name: "lock", off: off, length: length, mode: mode, test: true})
 }
 
-// Unlock gives up what the File has locked of the length bytes at off, zero for all behind off. To unlock what is
-// not locked is no error. On Windows the range must be one that was locked.
+// Unlock releases the File's locks on the length bytes at off; a length of zero means everything from
+// off on. Unlocking a range that is not locked is not an error. On Windows the range must be exactly
+// one that was locked.
 func (f *File) Unlock(off, length int64) error {
 	_, err := f.lockCall(context.Background(), lockOp{name: "unlock", off: off, length: length})
 	return err
@@ -86,7 +90,7 @@ func (f *File) lockMode(ctx context.Context, op lockOp) (bool, error) {
 	return f.lockCall(ctx, op)
 }
 
-// lockOp is a call about locks, its name the one in errors.
+// lockOp is a locking call; its name is the one in errors.
 type lockOp struct {
 	name        string
 	off, length int64
@@ -104,8 +108,8 @@ func (op lockOp) call(t *target) (ok bool, err error) {
 	return t.LockRange(op.off, op.length, op.mode == LockShared)
 }
 
-// lockCall makes a call about locks, one at a time for each file: a call that was left behind must not take a lock
-// that has been given up since.
+// lockCall makes a locking call, one at a time for each file: an abandoned call must not take a lock
+// that has been released since.
 func (f *File) lockCall(ctx context.Context, op lockOp) (ok bool, err error) {
 	if !f.valid() {
 		return false, fs.ErrInvalid
@@ -133,7 +137,8 @@ func (f *File) lockCall(ctx context.Context, op lockOp) (ok bool, err error) {
 	return ok, t.wrap(op.name, err)
 }
 
-// lockUntil is the rest of lockCall, with the use of the descriptor that this has begun, for a context that can end.
+// lockUntil is the rest of lockCall, with the reference to the descriptor that lockCall has taken, for
+// a context that can end.
 func (f *File) lockUntil(ctx context.Context, name string, call func() (bool, error)) (ok bool, err error) {
 	t := &f.t
 	if !f.locking.Lock(ctx.Done(), nil) {

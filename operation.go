@@ -27,7 +27,7 @@ const (
 	opAdvise
 )
 
-// reads and writes tell the operations that move data, and may therefore move only a part of it.
+// reads and writes select the operations that transfer data, which may be cut short.
 func (c opcode) reads() bool  { return c == opRead || c == opReadv }
 func (c opcode) writes() bool { return c == opWrite || c == opWritev }
 func (c opcode) moves() bool  { return c <= opWritev }
@@ -49,7 +49,8 @@ func (c opcode) kind() route.Kind {
 	return route.Control
 }
 
-// name returns the Op of the operation's *fs.PathError: the word of os, where os has one.
+// name returns the Op of the operation's *fs.PathError: the one that os uses, where os has the
+// operation.
 func (c opcode) name() string {
 	switch {
 	case c.reads():
@@ -66,10 +67,10 @@ func (c opcode) name() string {
 	return "advise"
 }
 
-// offCurrent as an offset stands for the position of the file.
+// offCurrent as an offset means the position of the file.
 const offCurrent = sysio.OffCurrent
 
-// operation is what a caller wants done: the operands, none of the state.
+// operation is what a caller wants done: the operands, but no state.
 type operation struct {
 	code   opcode
 	once   bool        // one transfer is enough, however short (Read)
@@ -88,8 +89,9 @@ func (op *operation) changes() bool {
 	return op.code.writes() || (op.code == opAllocate || op.code == opPunchHole) && op.mode&^sysio.KeepSize != 0
 }
 
-// enough reports whether the first n bytes are all that a Read is for: those up to the end of the file, which may
-// have been between two pages only if another look finds nothing. The page cache always ends there.
+// enough reports whether the first n bytes are all that a Read needs. A short read that ends within a
+// page has reached the end of the file; at a page boundary it may only have reached the end of what the
+// page cache has, and only another look tells.
 func (op *operation) enough(n int) bool { return op.once && op.off >= 0 && (op.off+int64(n))%4096 != 0 }
 
 // want returns how many bytes the operation is to move.
@@ -104,7 +106,7 @@ func (op *operation) want() int {
 	return n
 }
 
-// at returns the offset behind the first n bytes.
+// at returns the offset after the first n bytes.
 func (op *operation) at(n int) int64 {
 	if op.off == offCurrent {
 		return offCurrent
@@ -112,7 +114,7 @@ func (op *operation) at(n int) int64 {
 	return op.off + int64(n)
 }
 
-// pieces calls do for each part of the buffers that lies within the size bytes behind the first n.
+// pieces calls do for each part of the buffers within the size bytes after the first n.
 func (op *operation) pieces(n, size int, do func(p []byte)) {
 	if op.vec == nil {
 		do(op.buf[n : n+size])
@@ -129,8 +131,8 @@ func (op *operation) pieces(n, size int, do func(p []byte)) {
 	}
 }
 
-// buffers appends to room what is left of a vector behind the first n bytes, as many buffers as one call
-// takes.
+// buffers appends to room what is left of a vector after the first n bytes, as many buffers as one call
+// accepts.
 func (op *operation) buffers(n int, room [][]byte) [][]byte {
 	op.pieces(n, op.want()-n, func(p []byte) {
 		if len(room) < sysio.MaxIovecs {
@@ -140,7 +142,7 @@ func (op *operation) buffers(n int, room [][]byte) [][]byte {
 	return room
 }
 
-// store copies data into the operation's buffers, behind the first n bytes; load is the reverse.
+// store copies data into the operation's buffers, after the first n bytes; load is the reverse.
 func (op *operation) store(data []byte, n int) {
 	op.pieces(n, len(data), func(p []byte) { data = data[copy(p, data):] })
 }
@@ -149,8 +151,8 @@ func (op *operation) load(data []byte, n int) {
 	op.pieces(n, len(data), func(p []byte) { data = data[copy(data, p):] })
 }
 
-// prepare writes the submission for what is left behind the first n bytes. iovs is memory for a vector,
-// which the kernel reads; prepare returns it, as it may have grown.
+// prepare writes the submission entry for what is left after the first n bytes. iovs is memory for a
+// vector, which the kernel reads; prepare returns it, because it may have grown.
 func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Iovec {
 	fd, off := op.desc.FD, uint64(op.off)
 	if op.code.moves() {
@@ -186,13 +188,13 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 	return iovs
 }
 
-// rest returns what is left of the buffer, as much of it as one transfer moves.
+// rest returns what is left of the buffer, at most as much as one transfer moves.
 func (op *operation) rest(n int) []byte {
 	p := op.buf[n:]
 	return p[:min(len(p), sysio.MaxTransfer)]
 }
 
-// describe describes what is left of the vector, as much of it as one transfer takes.
+// describe describes what is left of the vector, at most as much as one transfer accepts.
 func (op *operation) describe(n int, iovs []sysio.Iovec) []sysio.Iovec {
 	iovs = iovs[:0]
 	op.pieces(n, op.want()-n, func(p []byte) {
@@ -204,7 +206,7 @@ func (op *operation) describe(n int, iovs []sysio.Iovec) []sysio.Iovec {
 	return iovs
 }
 
-// cause says who asked for an operation to be given up.
+// cause says why an operation was cancelled or abandoned.
 type cause uint32
 
 const (
@@ -215,8 +217,8 @@ const (
 	byEngineClose       // Engine.Close
 )
 
-// outcome turns what became of an operation into an error: why it was given up if it was, with the
-// caller's reason, the kernel's error, or the rule for transfers that ended early.
+// outcome turns the result of an operation into an error: the reason if it was cancelled, which may be
+// the caller's, the kernel's error, or the rule for transfers that ended early.
 func (op *operation) outcome(n int, errno syscall.Errno, why cause, reason error) error {
 	name := op.code.name()
 	if errno == syscall.ECANCELED && why != notCancelled {
@@ -234,8 +236,8 @@ func (op *operation) outcome(n int, errno syscall.Errno, why cause, reason error
 	return nil
 }
 
-// due returns how many bytes the operation must have moved not to have ended early. One that is content
-// with a single transfer must have moved something.
+// due returns how many bytes the operation must have moved not to have ended early. One that accepts a
+// short transfer must have moved something.
 func (op *operation) due() int {
 	switch want := op.want(); {
 	case !op.code.moves():
@@ -247,7 +249,7 @@ func (op *operation) due() int {
 	}
 }
 
-// err returns the error of an operation that was given up; reason is the caller's.
+// err returns the error of a cancelled operation; reason is the caller's.
 func (c cause) err(reason error) error {
 	switch c {
 	case byDeadline:
@@ -263,7 +265,7 @@ func (c cause) err(reason error) error {
 	return syscall.ECANCELED
 }
 
-// explain makes more of an error number from a transfer if there is more to say.
+// explain adds detail to an error number from a transfer, where there is any.
 func (d *descriptor) explain(errno syscall.Errno) error {
 	if errno == syscall.EOPNOTSUPP && d.Direct && d.polled {
 		return &UnavailableError{Op: "IOPOLL", Err: errno, feature: "polled I/O is",
@@ -273,7 +275,7 @@ func (d *descriptor) explain(errno syscall.Errno) error {
 }
 
 // retreats reports whether an operation that a ring refused with errno is made by a system call
-// instead. One that is to be polled must not silently be something else.
+// instead. Where polling was requested, it must not silently be replaced.
 func (op *operation) retreats(errno syscall.Errno) bool {
 	return sysio.SyscallHelps(errno) && !(errno == syscall.EOPNOTSUPP && op.desc.Direct && op.desc.polled)
 }

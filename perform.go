@@ -15,7 +15,7 @@ import (
 )
 
 // target is what operations are carried out on: an open descriptor, its device, and what earlier
-// operations have met.
+// operations have encountered.
 type target struct {
 	descriptor
 	engine *Engine
@@ -38,7 +38,7 @@ type target struct {
 	syncs  syncs
 }
 
-// open makes t the target of an open file, which may be expected to be on a device.
+// open makes t the target of an open file, and tells it the device that the file is expected to be on.
 func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status, expected *device) {
 	t.engine, t.Handle, t.Status = e, h, s
 	number := s.Device
@@ -58,7 +58,7 @@ func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status, expected *devic
 	t.uses.Store(1)
 }
 
-// begin admits an operation: the descriptor stays open until end. name is for the error.
+// begin admits an operation: the descriptor stays open until end. name is used in the error.
 func (t *target) begin(name string) error {
 	if !t.acquire() {
 		return t.wrap(name, fs.ErrClosed)
@@ -80,7 +80,7 @@ func (t *target) deadlineOf(code opcode) *deadline {
 	return &t.writeBy
 }
 
-// until returns what ends an operation early, beside ctx.
+// until returns what ends an operation early, in addition to ctx.
 func (t *target) until(u until, code opcode) until {
 	if code.timed() {
 		u.late = t.deadlineOf(code).late()
@@ -88,8 +88,8 @@ func (t *target) until(u until, code opcode) until {
 	return u
 }
 
-// input gathers what the route of an operation depends on, behind the first n bytes. A leavable one is a
-// Future, or has a context.
+// input gathers what the route of an operation depends on, after the first n bytes. leavable is true
+// for a Future and for an operation with a context.
 func (t *target) input(op *operation, n int, leavable bool) route.Input {
 	f := &t.dev.facts
 	in := route.Input{
@@ -110,10 +110,10 @@ func (t *target) input(op *operation, n int, leavable bool) route.Input {
 	return in
 }
 
-// serial reports whether op is a direct write that a ring would hand to a kernel worker, as the file system
-// cannot start it without waiting, as far as that can be told: one that makes the file longer, and any with
-// copy on write; and one of those between two syncs, where whoever waits for the device's cache gains
-// nothing by a ring (docs/decisions.md).
+// serial reports whether op is, as far as that can be told, a direct write that a ring would pass to a
+// kernel worker because the file system cannot start it without waiting: one that extends the file, and
+// any with copy on write. It also reports a write between two syncs, where a ring gains nothing because
+// the caller waits for the device's cache (docs/decisions.md).
 func (t *target) serial(op *operation) bool {
 	if t.polled {
 		return false
@@ -131,7 +131,7 @@ func (t *target) serial(op *operation) bool {
 // syncMemory is for how many direct writes a file remembers that it was synced.
 const syncMemory = 8
 
-// grows reports whether op, a write, makes the file longer.
+// grows reports whether op, a write, extends the file.
 func (t *target) grows(op *operation) bool {
 	end := op.off + int64(op.want())
 	if op.off == offCurrent || end <= t.size.Load() {
@@ -144,8 +144,8 @@ func (t *target) grows(op *operation) bool {
 	return ok && end > size
 }
 
-// cold tells from the latest reads whether the next one need not look into the page cache: after missLimit
-// that found nothing, all but one in missProbe.
+// cold decides from the latest reads whether the next one should skip the page cache: after missLimit
+// reads that found nothing there, all but one in missProbe do.
 func (t *target) cold() bool {
 	misses := t.misses.Load()
 	if misses < missLimit || misses%missProbe == 0 {
@@ -160,7 +160,7 @@ const (
 	missProbe = 32
 )
 
-// perform carries op out and waits until it is finished. The caller has called begin.
+// perform carries op out and waits until it has finished. The caller has called begin.
 func (t *target) perform(op *operation) (n int, err error) {
 	if op.changes() {
 		t.left.wait(op, until{}, nil)
@@ -201,8 +201,9 @@ func (t *target) perform(op *operation) (n int, err error) {
 	return t.call(op, n, &permit)
 }
 
-// few asks whether few enough transfers are under way for op to be left to a system call, where that makes a
-// difference. If so, the caller leaves.
+// few sets in.Few: whether so few transfers are in flight that op is better made by a system call. It
+// returns nil where that makes no difference; otherwise the caller must leave the returned Few when it
+// has finished.
 func (t *target) few(in *route.Input) *route.Few {
 	if !in.Ring || !in.Seekable || in.Kind > route.Write || in.Leavable || t.engine.devices.config.polls() {
 		return nil
@@ -225,8 +226,8 @@ func (t *target) few(in *route.Input) *route.Few {
 	return few
 }
 
-// counted reports whether op takes a permit for blocking calls on files of the device. Transfers that are left
-// to os take none: they may wait for this very program.
+// counted reports whether op takes a permit for blocking calls on files of the device. Transfers that
+// are left to os take none: they may wait for this very program.
 func (t *target) counted(op *operation) bool { return t.Seekable || !op.code.moves() }
 
 func (t *target) permit(op *operation) limit.Permit {
@@ -243,7 +244,7 @@ func (t *target) giveBack(op *operation, p *limit.Permit) {
 }
 
 // refused returns the error of an operation that came too late, because the file or the engine has been
-// closed since begin; nil if there is another way.
+// closed since begin; nil if there is another way to do it.
 func (t *target) refused(name string) error {
 	switch {
 	case t.closed():
@@ -254,8 +255,8 @@ func (t *target) refused(name string) error {
 	return nil
 }
 
-// attempt carries op out behind the first n bytes by calls of this thread, as far as its route says. It
-// returns Ring if the rest is for a ring.
+// attempt carries op out, after the first n bytes, by calls of this thread, as far as its route says.
+// It returns Ring if the rest is for a ring.
 func (t *target) attempt(op *operation, n int, r route.Route, permit *limit.Permit, in route.Input) (int, route.Route, error) {
 	if r == route.Inline {
 		var done bool
@@ -271,8 +272,8 @@ func (t *target) attempt(op *operation, n int, r route.Route, permit *limit.Perm
 	return n, route.Syscall, err
 }
 
-// inline reads what the page cache has, behind the first n bytes. It reports whether that was all, or all
-// that there is.
+// inline reads what the page cache has, after the first n bytes. It reports whether that was all that
+// was requested, or all that there is.
 func (t *target) inline(op *operation, n int) (_ int, done bool) {
 	facts := &t.dev.facts
 	for total, first := op.want(), n; ; {
@@ -313,8 +314,8 @@ func (t *target) inline(op *operation, n int) (_ int, done bool) {
 	}
 }
 
-// call carries op out by blocking system calls, behind the first n bytes. The error is what the caller of
-// File gets.
+// call carries op out by blocking system calls, after the first n bytes. The error is what the caller
+// of File gets.
 func (t *target) call(op *operation, n int, permit *limit.Permit) (int, error) {
 	region := startRegion("ringfile.blocking")
 	defer endRegion(region)
@@ -372,7 +373,7 @@ func (t *target) trivial(op *operation) bool {
 	return op.off < offCurrent || op.want() == 0 || op.off != offCurrent && t.Append && op.code.writes() && t.Seekable
 }
 
-// eachByOS makes a call of os for each buffer, behind the first n bytes.
+// eachByOS makes a call of os for each buffer, after the first n bytes.
 func (t *target) eachByOS(op *operation, n int) (int, error) {
 	call := t.OS.WriteAt
 	if op.code.reads() {
@@ -398,7 +399,7 @@ func (t *target) eachByOS(op *operation, n int) (int, error) {
 	return n, err
 }
 
-// vector is calls for a vector.
+// vector is call for a vector.
 func (t *target) vector(op *operation, n int) (int, error) {
 	call := t.Pwritev
 	if op.code.reads() {
@@ -420,13 +421,13 @@ func (t *target) vector(op *operation, n int) (int, error) {
 	return n, nil
 }
 
-// asks reports whether a direct transfer is to find out what its device can do.
+// asks reports whether a direct transfer is to find out what its device supports.
 func (t *target) asks() bool {
 	return t.Direct && t.engine.devices.uring && !t.polled && t.dev.facts.nowait.Get() == route.Unknown
 }
 
-// ask makes a direct transfer a question: where RWF_NOWAIT is unknown, a ring would block kernel threads. It
-// waits for the device, and counts.
+// ask uses a direct transfer to find out whether the device supports RWF_NOWAIT: without it a ring
+// would block kernel threads. It waits for the device, and counts.
 func (t *target) ask(op *operation, n int) (_ int, done bool) {
 	call := t.PwriteNowait
 	if op.code.reads() {
@@ -447,7 +448,7 @@ func (t *target) ask(op *operation, n int) (_ int, done bool) {
 	return n, errno == 0 && (m == 0 || n == op.want() || op.once)
 }
 
-// learn finds out what kind of file system the file is on, now that it has answered.
+// learn finds out what kind of file system the file is on, now that the file system has responded.
 func (t *target) learn() {
 	f := &t.dev.facts
 	if f.memory.Get() != route.Unknown || !t.Seekable {
@@ -463,9 +464,9 @@ func (t *target) learn() {
 	f.memory.Set(route.No)
 }
 
-// pollRefused returns the error of a direct transfer on an engine that polls, if the device is known not to
-// be polled. Otherwise the kernel has the word: the completion says EOPNOTSUPP, on the kernels that do not
-// simply wait for the interrupt instead.
+// pollRefused returns the error of a direct transfer on an engine that polls, if the device is known
+// not to support polling. Otherwise the kernel decides: the completion says EOPNOTSUPP, on kernels that
+// do not simply wait for the interrupt instead.
 func (t *target) pollRefused(op *operation) error {
 	if !t.polled || !t.Direct || !op.code.moves() {
 		return nil
@@ -511,9 +512,9 @@ func (p *parked) free() {
 	parkedPool.Put(p)
 }
 
-// park carries op out on a ring, behind the first n bytes, and parks the goroutine until that is done. It
-// returns the bytes moved in all and the error number of the transfer that failed, if one did. taken is
-// false if no ring took the request; nothing has been done then.
+// park carries op out on a ring, after the first n bytes, and parks the goroutine until that is done.
+// It returns the total of bytes moved and the error number of the transfer that failed, if one did.
+// taken is false, and nothing has been done, if no ring accepted the request.
 func (t *target) park(op *operation, n int) (_ int, errno syscall.Errno, why cause, taken bool) {
 	q := t.dev.queue()
 	if q == nil {
@@ -530,7 +531,8 @@ func (t *target) park(op *operation, n int) (_ int, errno syscall.Errno, why cau
 	return n, errno, why, taken
 }
 
-// sharesSyncs reports whether a sync of the file waits for something: else sharing it costs more than it saves.
+// sharesSyncs reports whether a sync of the file waits for something: otherwise sharing it costs more
+// than it saves.
 func (t *target) sharesSyncs() bool { return t.Stored && t.dev.facts.memory.Get() == route.No }
 
 // sync carries out op, a sync, or has part in one. The caller has called begin.
@@ -551,11 +553,11 @@ func (t *target) sync(op *operation) error {
 	return err
 }
 
-// onSync, if a test has set it, is called before each sync that is shared: it may have it fail, and what it returns
-// is called when the sync has ended.
+// onSync, if a test has set it, is called before each shared sync: it may make the sync fail, and the
+// function it returns is called when the sync has ended.
 var onSync func() (ended func(), err error)
 
-// makeSync makes the system call, or its like on a ring.
+// makeSync makes the system call, or the ring operation that does the same.
 func (t *target) makeSync(code opcode) error {
 	if onSync != nil {
 		ended, err := onSync()
@@ -593,7 +595,7 @@ func (req *request) reset(op *operation, n int) {
 	req.late = nil
 }
 
-// forget lets go of what the operation refers to.
+// forget drops the operation's references.
 func (req *request) forget() {
 	req.operation = operation{}
 	clear(req.iovs[:cap(req.iovs)])

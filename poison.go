@@ -6,16 +6,16 @@ import (
 	"github.com/ringfile/ringfile/internal/race"
 )
 
-// Under the race detector memory that has been given back is overwritten, and looked at before it is
-// used again: whoever still reads it gets wrong data, whoever writes to it, be it the kernel, is
-// found out. The detector itself reports accesses by Go code.
+// Under the race detector, freed memory is overwritten, and checked before it is reused: whoever still
+// reads it gets wrong data, and whoever writes to it, including the kernel, is detected. The detector
+// itself reports accesses by Go code.
 
 const (
 	poisonByte = 0xdb
 	poisonN    = -0x24242425 // as the count of a request whose slot was released
 )
 
-// poison overwrites p, which nobody may use from now on.
+// poison overwrites p, which must not be used from now on.
 func poison(p []byte) {
 	if race.Enabled {
 		for i := range p {
@@ -24,7 +24,8 @@ func poison(p []byte) {
 	}
 }
 
-// checkPoison panics if p, which nobody has used, is neither new memory nor as poison has left it.
+// checkPoison panics if p, which must not have been used, is neither new memory nor as poison has left
+// it.
 func checkPoison(p []byte) {
 	if !race.Enabled || len(p) == 0 {
 		return

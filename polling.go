@@ -6,7 +6,7 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// polling is how a ring is served, apart from interrupts and submissions by system calls.
+// polling is how a ring is served if not by interrupts and by submitting through system calls.
 type polling struct {
 	sq bool // a kernel thread takes what is queued (IORING_SETUP_SQPOLL)
 	io bool // devices are polled for completions; the kernel cancels nothing (IORING_SETUP_IOPOLL)
@@ -17,10 +17,10 @@ type polling struct {
 	stuckSince int    // for how many looks
 }
 
-// byEnter reports whether devices are polled by the reaper, in io_uring_enter. A call that waits for a
-// completion polls until there is one, and holds the lock of the ring in the kernel meanwhile: nobody
-// could submit what may be for another device. So each call of the reaper's looks once, and takes along
-// what has been queued.
+// byEnter reports whether the reaper polls devices, in io_uring_enter. A call that waits for a
+// completion polls until there is one, and meanwhile holds the lock of the ring in the kernel: nobody
+// could submit requests for other devices. So each call of the reaper polls once, and submits what has
+// been queued.
 func (p *polling) byEnter() bool { return p.io && !p.sq }
 
 // needsSubmitter reports whether what is queued wants a system call while the reaper is in the kernel. A
@@ -34,7 +34,7 @@ func (p *polling) needsSubmitter(u *uring.Ring) bool {
 	return u.SQReady() > 0
 }
 
-// enterFlags returns with what io_uring_enter is to be called, and whether there is need for that.
+// enterFlags returns the arguments for io_uring_enter, and whether it needs to be called.
 func (p *polling) enterFlags(u *uring.Ring, submit, minComplete uint32) (_, _ uint32, flags uring.EnterFlags, need bool) {
 	if p.sq {
 		submit = 0
@@ -55,8 +55,9 @@ func (p *polling) enterFlags(u *uring.Ring, submit, minComplete uint32) (_, _ ui
 	return submit, minComplete, flags, submit > 0 || flags != 0
 }
 
-// polled ends a look of the reaper's at the devices. Now and then it lets other goroutines run: the calls
-// are too short for the scheduler to take the P away meanwhile. Not each time, as that wakes an idle P.
+// polled ends a poll of the devices by the reaper. Now and then it lets other goroutines run: the calls
+// are too short for the scheduler to retake the P during one. It does not do so each time, because that
+// wakes an idle P.
 func (p *polling) polled(u *uring.Ring) {
 	if u.CQReady() > 0 {
 		p.idlePolls = 0
@@ -69,9 +70,10 @@ func (p *polling) polled(u *uring.Ring) {
 
 const pollsPerYield = 32
 
-// threadGone reports whether nobody takes what is queued in a broken ring any more: its kernel thread
-// sleeps, with nothing in flight that could wake it, and nobody can enter the ring to do that. Two looks
-// tell that apart from a thread that is just about to sleep. due is how many completions are to come.
+// threadGone reports whether nobody consumes what is queued in a broken ring any more: its kernel
+// thread sleeps, with nothing in flight that could wake it, and nobody can enter the ring to do so. It
+// takes two looks to tell this from a thread that is about to sleep. due is how many completions are
+// outstanding.
 func (p *polling) threadGone(u *uring.Ring, due uint32) bool {
 	ready := u.SQReady()
 	if ready == 0 || ready != p.stuck || !u.NeedWakeup() || due != ready {

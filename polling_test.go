@@ -245,8 +245,8 @@ func TestPollingConfig(t *testing.T) {
 		want    string // in the error
 		typed   bool
 	}{
-		{"no such CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: 60000}}, "CPU 60000 is not online", true},
-		{"negative CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: -1}}, "which numbers no CPU", false},
+		{"no such CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: 60000}}, "CPU 60000 is offline", true},
+		{"negative CPU", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Pinned: true, CPU: -1}}, "which is not a CPU", false},
 		{"negative idle time", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: -1}}, "negative", false},
 		{"long idle time", "", ringfile.Config{SQPoll: &ringfile.SQPollConfig{Idle: 2 * time.Hour}}, "at most an hour", false},
 		{"blocking was asked for", "blocking", ringfile.Config{SQPoll: &ringfile.SQPollConfig{}, IOPoll: true}, "", false},

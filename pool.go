@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// AlignedBuffer returns size bytes at an address that is a multiple of align, a power of two, as
-// O_DIRECT wants them. See File.DirectAlign for the right value; 4096 suits nearly all devices.
+// AlignedBuffer returns a buffer of size bytes whose address is a multiple of align, a power of two, as
+// O_DIRECT requires. File.DirectAlign reports the right value for a file; 4096 suits nearly all
+// devices.
 func AlignedBuffer(size, align int) []byte {
 	if size < 0 || align <= 0 || align&(align-1) != 0 {
 		panic(fmt.Sprintf("ringfile: AlignedBuffer(%d, %d): the alignment must be a power of two", size, align))
@@ -17,29 +18,29 @@ func AlignedBuffer(size, align int) []byte {
 	return p[skip : skip+size : skip+size]
 }
 
-// BufferPool recycles aligned buffers of one size. It is safe for concurrent use; buffers that
-// nobody uses are left to the collector.
+// BufferPool recycles aligned buffers of one size. It is safe for concurrent use; unused buffers are
+// left to the garbage collector.
 type BufferPool struct {
 	size, align int
 	free        sync.Pool // of *byte, the first byte of a buffer
 }
 
-// NewBufferPool makes a pool of buffers as AlignedBuffer(size, align) returns them.
+// NewBufferPool makes a pool of buffers like those that AlignedBuffer(size, align) returns.
 func NewBufferPool(size, align int) *BufferPool {
 	p := &BufferPool{size: size, align: align}
 	p.free.New = func() any { return firstByte(AlignedBuffer(size, align)) }
 	return p
 }
 
-// Get returns a buffer of the pool's size with whatever its last user left in it.
+// Get returns a buffer of the pool's size. Its contents are whatever its last user left there.
 func (p *BufferPool) Get() []byte {
 	b := fromFirstByte(p.free.Get().(*byte), p.size)
 	checkPoison(b)
 	return b
 }
 
-// Put gives a buffer back that Get returned. The caller must not use it any more, and no
-// operation, future or context form that was given it may still be in flight.
+// Put returns to the pool a buffer obtained from Get. The caller must not use it afterwards, and no
+// operation that was given it may still be in flight.
 func (p *BufferPool) Put(b []byte) {
 	if cap(b) < p.size || p.size == 0 || address(b)&uintptr(p.align-1) != 0 {
 		panic("ringfile: BufferPool.Put of a buffer that is not of this pool")
@@ -48,8 +49,8 @@ func (p *BufferPool) Put(b []byte) {
 	p.free.Put(firstByte(b))
 }
 
-// Memory of the engine stands in for a caller's buffer where the caller may leave before the kernel is
-// done: in operations with a context or a deadline.
+// The engine's own memory replaces a caller's buffer where the caller may return before the kernel has
+// finished: in operations with a context or a deadline.
 const (
 	minLoan   = 4 << 10
 	maxLoan   = 1 << 20 // longer transfers go in pieces
@@ -69,7 +70,7 @@ func loanPool(n int) *BufferPool {
 	return loans[bits.Len(uint(max(n, minLoan)-1)/minLoan)]
 }
 
-// lend returns n bytes of the engine's memory, at most maxLoan; takeBack gives them back.
+// lend returns n bytes of the engine's memory, at most maxLoan; takeBack returns them.
 func lend(n int) []byte { return loanPool(n).Get()[:n] }
 
 func takeBack(b []byte) { loanPool(len(b)).Put(b) }

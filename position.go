@@ -5,9 +5,9 @@ import (
 )
 
 // Transfers at the file position use the kernel's own position and its lock, so that all who share the
-// position have each byte once. Two kinds cannot: those that may go to a ring, which does not move the position,
-// and those whose caller may leave, as a transfer that was left behind would move it later. They have an
-// offset, move the position behind it, and keep others from it meanwhile.
+// position get each byte once. Two kinds cannot: those that may go to a ring, which does not move the
+// position, and those whose caller may leave, because an abandoned transfer would move it later. They
+// use an offset, move the position past it, and keep others from the position meanwhile.
 
 // readWrite carries out op, a transfer at the position.
 func (t *target) readWrite(op *operation) (n int, err error) {
@@ -25,7 +25,7 @@ func (t *target) readWrite(op *operation) (n int, err error) {
 	return n, err
 }
 
-// readWriteAlone is readWrite for who has the position to himself.
+// readWriteAlone is readWrite for a caller that has the position to itself.
 func (t *target) readWriteAlone(op *operation) (n int, err error) {
 	if err := t.begin(op.code.name()); err != nil {
 		return 0, err
@@ -36,8 +36,9 @@ func (t *target) readWriteAlone(op *operation) (n int, err error) {
 	return n, t.moveOn(op, pos, n, err)
 }
 
-// hasOffset reports whether a transfer at the position is made at its offset: a direct one, or a read that
-// the page cache does not have all of, as far as nobody else shares the position. They may go to a ring.
+// hasOffset reports whether a transfer at the position is made at its offset: a direct one, or a read
+// of data that is not all in the page cache, if nobody else shares the position. These may go to a
+// ring.
 func (t *target) hasOffset(op *operation) bool {
 	switch {
 	case t.polled && t.Direct:
@@ -48,9 +49,9 @@ func (t *target) hasOffset(op *operation) bool {
 	return t.Direct || op.code.reads()
 }
 
-// kernelsOwn reports whether the position must be left to the kernel, as others move it, too: who has another
-// descriptor of the open file, or a copy by os that may take long. Its lock may be taken for as long as a
-// device hangs.
+// kernelsOwn reports whether the position must be left to the kernel because others move it too: the
+// owner of another descriptor of the open file, or a copy by os that may take long. The kernel's lock
+// on it may be held for as long as a device hangs.
 func (t *target) kernelsOwn() bool { return t.shared.Load() || t.copies.Load() > 0 }
 
 // leaveToKernel leaves the position to the kernel from now on, once the transfers that have begun, and move it
@@ -82,8 +83,9 @@ func (t *target) endCopy(silent bool) {
 	}
 }
 
-// locate gives op the offset of the position, and returns that; the position stays where it is. Where it is the
-// kernel's own, or the file has no offsets, op stays one at the position. The caller has that to itself.
+// locate gives op the offset of the position, and returns that offset; the position does not move. If
+// the position is the kernel's own, or the file has no offsets, op remains a transfer at the position.
+// The caller has the position to itself.
 func (t *target) locate(op *operation) (pos int64) {
 	if t.kernelsOwn() && !(t.polled && t.Direct) { // a ring does not move it
 		return 0
@@ -95,7 +97,7 @@ func (t *target) locate(op *operation) (pos int64) {
 	return pos
 }
 
-// moveOn moves the position behind the n bytes that op, which err is of, has moved from pos.
+// moveOn moves the position past the n bytes that op, which returned err, has moved from pos.
 func (t *target) moveOn(op *operation, pos int64, n int, err error) error {
 	if n == 0 || op.off == offCurrent {
 		return err

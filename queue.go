@@ -11,20 +11,22 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// queue is the way of a device's requests into the kernel: one io_uring instance, its slots, and two
-// goroutines, which are the only ones that enter the ring. A caller writes its entry into the submission
-// queue, wakes whoever enters, and parks. So a device whose queue is full, or that hangs, is met by these
-// two and never by a caller.
+// queue carries a device's requests into the kernel: one io_uring instance, its slots, and two
+// goroutines, which are the only ones that enter the ring. A caller writes its entry into the
+// submission queue, wakes the goroutine that enters, and parks. So only these two, and never a caller,
+// meet a device whose queue is full, or that hangs.
 //
 //   - The submitter (submit.go) submits what is queued.
-//   - The reaper (reaper.go) waits for completions. With polling (polling.go) it submits, too.
+//   - The reaper (reaper.go) waits for completions. With polling (polling.go) it also submits.
 //
-// Both run on demand and end when they have been idle for a while. mu is never held during a system call.
+// Both run on demand and exit when they have been idle for a while. mu is never held during a system
+// call.
 //
-// The kernel delivers a completion in the thread that submitted the request, with a lock of the ring held, which a
-// submission that sleeps because the device's queue is full holds for as long as that takes. A goroutine that ran
-// in such a thread would be stopped with it, wherever it is; if it has a P, the whole program with it. So
-// the submitter alone submits, and is bound to its thread, which runs nothing else.
+// The kernel delivers a completion in the thread that submitted the request, and takes a lock of the
+// ring to do so, which a submission that sleeps because the device's queue is full holds for as long as
+// that takes. A goroutine that ran in such a thread would be stopped with it, wherever it is; if it has
+// a P, the whole program would stop. So only the submitter submits, bound to its thread, which runs
+// nothing else.
 type queue struct {
 	failed  *count.Counter // of the engine: rings that are broken
 	u       *uring.Ring
@@ -50,25 +52,25 @@ type queue struct {
 	broken    atomic.Pointer[error] // io_uring_enter failed for good
 	stats     queueStats
 	submitted uring.SubmitCounts // by the submitter that submits alone
-	// The reaper's.
+	// Used only by the reaper.
 	cqes    [64]uring.CQE
 	done    []*request
 	waitArg uring.WaitArg
 }
 
-// state is what the reaper does, and so what a caller has to do for its entry to be submitted.
+// state is what the reaper is doing, which decides what a caller has to do to have its entry submitted.
 type state uint8
 
 const (
-	// idle: nothing is in flight. Whoever comes wakes the reaper.
+	// idle: nothing is in flight. The next caller wakes the reaper.
 	idle state = iota
-	// running: the reaper is about to enter the kernel; with polling, with everything that is queued until then.
+	// running: the reaper is about to enter the kernel; with polling, it submits everything queued until then.
 	running
 	// waiting: the reaper is in the kernel.
 	waiting
 )
 
-// life is one of the two goroutines: where it is woken, and whether it is there.
+// life is one of the two goroutines: where it is woken, and whether it is running.
 type life struct {
 	run     func()
 	wake    chan bool // of one element; false ends it
@@ -87,8 +89,8 @@ func (l *life) start() {
 	outside.Go(l.run) // it may outlive a test's bubble
 }
 
-// alone reports whether the submitter alone submits: not where the kernel's thread does, nor where the reaper polls
-// devices, in a call that holds the ring's lock.
+// alone reports whether only the submitter submits: not with SQPOLL, where the kernel's thread does,
+// nor where the reaper polls devices, in a call that holds the ring's lock.
 func (q *queue) alone() bool { return !q.polling.sq && !q.polling.io }
 
 // end has the goroutine end if it is parked. mu is held.
@@ -99,10 +101,10 @@ func (l *life) end() {
 	}
 }
 
-// idleTime is for how long both goroutines stay when there is nothing to do.
+// idleTime is how long both goroutines stay when there is nothing to do.
 const idleTime = 10 * time.Millisecond
 
-// queueStats is where a queue counts, guarded by its mu but for what is atomic.
+// queueStats holds a queue's counters, guarded by its mu except for the atomic ones.
 type queueStats struct {
 	requests, restarts, slotWaits, unknown uint64
 	cancels                                uint64
@@ -112,21 +114,21 @@ type queueStats struct {
 	batches                                [batchSizes]atomic.Uint64
 }
 
-// batchSizes is how many sizes of submissions are told apart: one, two or three, four to seven, and so on.
+// batchSizes is the number of size classes of submissions: one, two or three, four to seven, and so on.
 const batchSizes = 8
 
 // idCancel is the user_data of cancellations. Slots are aligned, so none has such an address.
 const idCancel uint64 = 1
 
-// takes reports whether the queue takes the request. If its file was closed, or its deadline has passed, or
-// it was given up since its caller looked, requests have been cancelled, under mu, without this one. mu is
-// held.
+// takes reports whether the queue accepts the request. If its file was closed, its deadline has passed,
+// or it was cancelled since its caller looked, then requests were cancelled, under mu, without this
+// one. mu is held.
 func (q *queue) takes(req *request) bool {
 	return !q.closed && q.broken.Load() == nil && !req.desc.closed() &&
 		req.gaveUp.Load() == 0 && (req.late == nil || !isClosed(req.late))
 }
 
-// admit gives the request a slot and an entry, or puts it in line. mu is held.
+// admit gives the request a slot and an entry, or queues it. mu is held.
 func (q *queue) admit(req *request) {
 	q.stats.requests++
 	req.began = clock()
@@ -136,10 +138,11 @@ func (q *queue) admit(req *request) {
 	}
 }
 
-// launch gives the request a slot and publishes its entry; false if there is no room. mu is held.
+// launch gives the request a slot and publishes its entry; it returns false if there is no room. mu is
+// held.
 //
-// The submission queue has twice as many entries as there are slots. But how many of them a submission has
-// taken that is under way the kernel says only at its end, which may be long in coming.
+// The submission queue has twice as many entries as there are slots. But the kernel reports how many of
+// them a running submission has consumed only at its end, which may take long.
 func (q *queue) launch(req *request) bool {
 	if len(q.slots.free) == 0 {
 		return false
@@ -154,7 +157,8 @@ func (q *queue) launch(req *request) bool {
 	return true
 }
 
-// sqe returns a free entry; nil if there is none, and then the submitter looks after what waits for one. mu is held.
+// sqe returns a free entry, or nil if there is none; the submitter then takes care of what waits for
+// one. mu is held.
 func (q *queue) sqe() *uring.SQE {
 	e := q.u.GetSQE()
 	if e == nil && q.own != nil {
@@ -164,21 +168,22 @@ func (q *queue) sqe() *uring.SQE {
 	return e
 }
 
-// publish makes e the entry for what is left of the request, and shows it to the kernel. mu is held.
+// publish fills e with the entry for what is left of the request, and makes it visible to the kernel.
+// mu is held.
 func (q *queue) publish(req *request, e *uring.SQE) {
 	req.iovs = req.prepare(e, req.n, req.iovs)
 	e.UserData = req.slot.id()
 	q.u.Flush()
 }
 
-// land takes the slot of a request back. mu is held.
+// land releases the slot of a request. mu is held.
 func (q *queue) land(req *request) {
 	q.slots.release(req)
 	q.inFlight.Add(-1)
 }
 
-// refill launches requests that wait, and asks for cancellations that are due, as far as there is room. mu
-// is held.
+// refill launches waiting requests, and requests the cancellations that are due, as far as there is
+// room. mu is held.
 func (q *queue) refill() {
 	for q.waiting.n > 0 && q.launch(q.waiting.head) {
 		q.waiting.pop()
@@ -188,8 +193,8 @@ func (q *queue) refill() {
 	}
 }
 
-// askCancels asks for the cancellation of the requests that have been given up, as far as there is room:
-// at most one for each slot is under way. What is left is asked for later. mu is held.
+// askCancels requests the cancellation of cancelled requests that are in flight, as far as there is
+// room: at most one for each slot at a time. The rest is done later. mu is held.
 func (q *queue) askCancels() {
 	q.dueCancel = false
 	for i := range q.slots.all {
@@ -215,8 +220,8 @@ func (q *queue) askCancels() {
 	}
 }
 
-// dismiss takes the requests that match out of the line, given up on behalf of why. They are to be
-// completed without mu, which is held.
+// dismiss removes the waiting requests that match, cancelled because of why. The caller must complete
+// them without mu, which is held.
 func (q *queue) dismiss(match func(*request) bool, why cause) (gone requests) {
 	gone = q.waiting.take(match)
 	for r := gone.head; r != nil; r = r.next {
@@ -225,7 +230,7 @@ func (q *queue) dismiss(match func(*request) bool, why cause) (gone requests) {
 	return gone
 }
 
-// complete completes all requests of the line.
+// complete completes all requests of the list.
 func (l *requests) complete() {
 	for l.n > 0 {
 		r := l.pop()

@@ -7,10 +7,10 @@ import (
 	"github.com/ringfile/ringfile/internal/route"
 )
 
-// ReadQueue keeps reads in flight for one goroutine that goes on adding to them, where a Batch carries out
-// what is known beforehand: package stream looks ahead with it. Its buffers are not copied, and may be left
-// behind, to the kernel and then to the garbage collector: so the context ends a wait on time, whatever the
-// device does.
+// ReadQueue keeps reads in flight for one goroutine that keeps adding more; a Batch carries out a set
+// that is known beforehand. Package stream reads ahead with it. Its buffers are not copied and may be
+// abandoned to the kernel and then to the garbage collector, so that a wait ends with the context, on
+// time, whatever the device does.
 //
 //	q := ringfile.NewReadQueue(ctx)
 //	defer q.Leave()
@@ -18,10 +18,10 @@ import (
 //	err := q.Wait(i)
 //	i, r, ok := q.Next()
 //
-// With a context that cannot end, what the page cache has is read at once, as by File.ReadAt. Otherwise even
-// that is left to goroutines, as it may have to wait, too.
+// With a context that cannot end, data in the page cache is read immediately, as by File.ReadAt.
+// Otherwise even those reads are left to other goroutines, because they may have to wait too.
 //
-// A ReadQueue is not safe for concurrent use, and must not be copied.
+// A ReadQueue is not safe for concurrent use and must not be copied.
 type ReadQueue struct {
 	batch Batch
 	ctx   context.Context
@@ -39,8 +39,8 @@ func NewReadQueue(ctx context.Context) *ReadQueue {
 	return q
 }
 
-// ReadAt adds f.ReadAt(p, off). If it is finished already, i is negative, and r is its result. Otherwise p is
-// the queue's until Next returns i; i is then used again.
+// ReadAt adds f.ReadAt(p, off). If the read has already finished, i is negative and r is its result.
+// Otherwise p belongs to the queue until Next returns i; i may then be reused for another read.
 func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
 	if q.batch.leaves || !f.valid() || !f.t.Seekable || off < 0 || len(p) == 0 || f.t.readBy.armed.Load() {
 		return q.add(f, p, off)
@@ -61,7 +61,7 @@ func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
 	return -1, Result{N: len(p)}
 }
 
-// add is ReadAt for what may have to wait.
+// add is ReadAt for reads that may have to wait.
 func (q *ReadQueue) add(f *File, p []byte, off int64) (i int, r Result) {
 	b := &q.batch
 	op := operation{code: opRead, buf: p, off: off}
@@ -80,14 +80,14 @@ func (q *ReadQueue) add(f *File, p []byte, off int64) (i int, r Result) {
 	return i, Result{}
 }
 
-// Start has the reads that were added begin. Wait does so, too.
+// Start starts the reads that have been added. Wait does so too.
 func (q *ReadQueue) Start() {
 	q.batch.launch()
 	q.batch.hire(false)
 }
 
-// Next returns the index and the result of a read that is finished, in the order in which they finish, once
-// each. ok is false if there is none at the moment.
+// Next returns the index and the result of a finished read, each once, in the order in which they
+// finish. ok is false if there is none at the moment.
 func (q *ReadQueue) Next() (i int, r Result, ok bool) {
 	b := &q.batch
 	if q.next == len(b.done) {
@@ -105,8 +105,9 @@ func (q *ReadQueue) Next() (i int, r Result, ok bool) {
 	return i, r, true
 }
 
-// Wait waits until read i is finished, or any if i is negative, so that Next returns it. It returns the cause of the
-// context if that ends first. If there is nothing to wait for it returns nil at once.
+// Wait waits until read i has finished, or any read if i is negative, so that Next can return it. If
+// the context ends first, Wait returns its cause. If there is nothing to wait for, it returns nil at
+// once.
 func (q *ReadQueue) Wait(i int) error {
 	q.Start()
 	b := &q.batch
@@ -121,8 +122,8 @@ func (q *ReadQueue) Wait(i int) error {
 	}
 }
 
-// park waits until read i is finished, or any if i is negative. It reports false if the context ends first. It may
-// return earlier.
+// park waits until read i has finished, or any if i is negative. It returns false if the context ends
+// first. It may return early.
 func (q *ReadQueue) park(i int) bool {
 	b := &q.batch
 	b.mu.Lock()
@@ -151,8 +152,9 @@ func (q *ReadQueue) park(i int) bool {
 	return false
 }
 
-// Leave gives up the reads that are not finished, without waiting for them: until they are, their buffers must
-// not be used again. The queue must not be used any more.
+// Leave abandons the unfinished reads without waiting for them: their buffers must not be used again
+// until the kernel has finished with them, which the queue does not report. The queue must not be used
+// afterwards.
 func (q *ReadQueue) Leave() {
 	b := &q.batch
 	if b.wake == nil {

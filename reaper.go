@@ -9,7 +9,7 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// newQueue puts slots and goroutines to a ring. It must be called outside of tests' bubbles.
+// newQueue adds slots and goroutines to a ring. It must be called outside of synctest bubbles.
 func newQueue(u *uring.Ring, slots int, failed *count.Counter) (*queue, error) {
 	q := &queue{u: u, failed: failed, finished: make(chan struct{})}
 	q.polling.sq, q.polling.io = u.Flags().Has(uring.SetupSQPoll), u.Flags().Has(uring.SetupIOPoll)
@@ -19,9 +19,9 @@ func newQueue(u *uring.Ring, slots int, failed *count.Counter) (*queue, error) {
 	return q, q.slots.init(slots)
 }
 
-// reap is the reaper: it waits on the completion queue and completes requests, found by the user_data of
-// their completions, while there are any. It never runs a user's code, and apart from io_uring_enter it
-// never blocks.
+// reap is the reaper: while there are requests it waits on the completion queue and completes those
+// that it finds by the user_data of the completions. It never runs user code, and apart from
+// io_uring_enter it never blocks.
 func (q *queue) reap() {
 	labelGoroutine("reaper")
 	wake := make(chan bool, 1)
@@ -76,13 +76,13 @@ func (q *queue) quiet() bool {
 	return q.inFlight.Load() == 0 && q.cancels == 0 && q.waiting.n == 0
 }
 
-// unsureWait is for how long the reaper waits at a time while the kernel may have nothing that could complete: others
-// are to submit what is queued, or the kernel's thread is, and if they find that the ring is broken nobody could
-// wake the reaper.
+// unsureWait is how long the reaper waits at a time while the kernel may have nothing that could
+// complete: others, or the kernel's thread, are about to submit what is queued, and if they find that
+// the ring is broken, nobody could wake the reaper.
 const unsureWait = 100 * time.Millisecond
 
-// unsureLimit returns for how long the reaper may wait that submits so many entries; 0 is for as long as it takes. last is
-// what it returned before. mu is held.
+// unsureLimit returns how long the reaper, submitting that many entries, may wait; 0 means without
+// limit. last is what it returned before. mu is held.
 func (q *queue) unsureLimit(submit uint32, last time.Duration) time.Duration {
 	switch {
 	case submit > 0 && !q.polling.sq, int(q.u.SQReady()) < int(q.inFlight.Load())+q.cancels:
@@ -132,7 +132,7 @@ func (q *queue) completeAll() {
 	}
 }
 
-// arrived takes note of one completion. mu is held.
+// arrived records one completion. mu is held.
 func (q *queue) arrived(cqe *uring.CQE) {
 	if cqe.UserData == idCancel && q.cancels > 0 {
 		q.cancels--
@@ -160,7 +160,8 @@ func (q *queue) arrived(cqe *uring.CQE) {
 	q.done = append(q.done, req)
 }
 
-// mayGoOn reports whether a request may be submitted again for its rest; else it has its errno. mu is held.
+// mayGoOn reports whether a request may be resubmitted for its rest; otherwise it has its errno. mu is
+// held.
 func (q *queue) mayGoOn(req *request) bool {
 	switch {
 	case req.why != notCancelled:
@@ -173,7 +174,7 @@ func (q *queue) mayGoOn(req *request) bool {
 	return false
 }
 
-// tell tells those who wait for the requests that are done.
+// tell notifies those who wait for finished requests.
 func (q *queue) tell() {
 	for i, req := range q.done {
 		q.done[i] = nil
@@ -182,8 +183,8 @@ func (q *queue) tell() {
 	q.done = q.done[:0]
 }
 
-// salvage ends the requests of a broken ring that the kernel has not taken, with EAGAIN. Only the reaper
-// calls it.
+// salvage ends the requests of a broken ring that the kernel has not consumed, with EAGAIN. Only the
+// reaper calls it.
 func (q *queue) salvage() {
 	q.mu.Lock()
 	// Else later: somebody may still be in the kernel, or its thread may take them.
@@ -199,5 +200,5 @@ func (q *queue) salvage() {
 	q.tell()
 }
 
-// brokenPoll is how often the completion queue of a broken ring is looked at.
+// brokenPoll is how often the completion queue of a broken ring is checked.
 const brokenPoll = 10 * time.Millisecond

@@ -8,17 +8,17 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// request is an operation on its way: whoever started it waits for it, and somebody completes it. A plain
-// call parks on it, a Future is one, a Batch counts those that it has, a call with a context waits for one
-// or leaves it behind.
+// request is an operation in progress: whoever started it waits for it, and somebody completes it. A
+// plain call parks on it, a Future is one, a Batch counts its own, a call with a context waits for one
+// or abandons it.
 //
 //	          ┌────────── withdrawn ◀──────────┐
 //	          │                                │
 //	new ──▶ waiting (for a slot) ──▶ flying ───┴──▶ completed
 //
-// While it is flying the kernel may use everything that the operation refers to: the request, and through
-// it the buffers and the descriptor, is reachable from its slot until the completion has arrived. It may
-// take to the air more than once, to go on with the rest of a transfer.
+// While it is flying (in flight) the kernel may use everything that the operation refers to: the
+// request, and through it the buffers and the descriptor, is reachable from its slot until the
+// completion has arrived. It may fly several times, to continue with the rest of a transfer.
 type request struct {
 	operation // typed pointers to all that the kernel touches, where the collector sees them
 
@@ -41,24 +41,24 @@ type request struct {
 	iovs       []sysio.Iovec // what the kernel reads of a vector; kept for reuse
 }
 
-// slot is a place in flight: the request that has it, and the generation, which changes each time that the
-// slot is released and tells a completion of an earlier request. Guarded by the queue's mu.
+// slot is room for one request in flight: the request that has it, and a generation, which changes each
+// time the slot is released and identifies completions of earlier requests. Guarded by the queue's mu.
 type slot struct {
 	req   *request
 	gen   uint16
 	asked bool // its cancellation has been asked for
 }
 
-// completer is told what became of a request. complete must neither block nor run a user's code: the
-// reaper calls it.
+// completer receives the result of a request. complete must neither block nor run user code: the reaper
+// calls it.
 type completer interface{ complete(*request) }
 
-// maxTries bounds how often a request is submitted again for an answer that asks for that (EINTR, EAGAIN,
+// maxTries limits how often a request is resubmitted after a result that calls for it (EINTR, EAGAIN,
 // or an ECANCELED or EFAULT that nobody caused) before a system call takes over.
 const maxTries = 8
 
-// settle folds the result of a completion into the request and reports whether it must be submitted again
-// to go on. Only the reaper calls it.
+// settle adds the result of a completion to the request and reports whether it must be resubmitted to
+// continue. Only the reaper calls it.
 func (req *request) settle(res int32) (again bool) {
 	switch {
 	case res >= 0 && !req.code.moves(), res == 0:
@@ -114,7 +114,7 @@ func (req *request) annotate(n int) {
 	req.pieces(req.n, n, touch)
 }
 
-// requests is a first-in, first-out line of requests.
+// requests is a first-in, first-out queue of requests.
 type requests struct {
 	head, tail *request
 	n          int
@@ -131,7 +131,7 @@ func (l *requests) push(req *request) {
 	l.n++
 }
 
-// pop takes out the request that has waited longest; there must be one.
+// pop removes the request that has waited longest; there must be one.
 func (l *requests) pop() *request {
 	req := l.head
 	l.remove(req)
@@ -153,7 +153,7 @@ func (l *requests) remove(req *request) {
 	l.n--
 }
 
-// take takes out the requests that match.
+// take removes the requests that match.
 func (l *requests) take(match func(*request) bool) (taken requests) {
 	for r := l.head; r != nil; {
 		next := r.next

@@ -14,8 +14,9 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// needed are the operations that an engine uses, and the only ones that its rings carry out. All of them came
-// with or before Linux 5.6; a kernel or a sandbox without them counts as one without io_uring.
+// needed are the operations that an engine uses, and the only ones that its rings carry out. All of
+// them exist since Linux 5.6 or earlier; a kernel or a sandbox without them counts as one without
+// io_uring.
 var needed = []uring.Op{
 	uring.OpNop, uring.OpRead, uring.OpWrite, uring.OpReadv, uring.OpWritev, uring.OpFsync,
 	uring.OpFallocate, uring.OpFadvise, uring.OpAsyncCancel,
@@ -45,7 +46,7 @@ func (m *ringMaker) take(beside *uring.Ring) (u *uring.Ring, slots int, err erro
 	return m.make(beside)
 }
 
-// spareDepth returns how many requests the spare ring is for, 0 if there is none.
+// spareDepth returns how many requests the spare ring can have in flight, 0 if there is no spare ring.
 func (m *ringMaker) spareDepth() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -66,8 +67,8 @@ func (m *ringMaker) end() {
 	}
 }
 
-// prove makes the first ring, which the first device will have, and proves that a request goes
-// through it: a sandbox may allow io_uring_setup and refuse the rest.
+// prove makes the first ring, which the first device will get, and tests that a request goes through
+// it: a sandbox may allow io_uring_setup and refuse the rest.
 func (m *ringMaker) prove() *UnavailableError {
 	if system, hint, err := sysio.UringForbidden(); err != nil {
 		return &UnavailableError{Op: system, Err: err, Hint: hint}
@@ -87,8 +88,8 @@ func (m *ringMaker) prove() *UnavailableError {
 	return nil
 }
 
-// make makes a kernel ring for the depth of the configuration, for the same device as beside if that is not
-// nil, and returns for how many requests it is.
+// make makes a kernel ring with the configured depth, for the same device as beside if that is not nil,
+// and returns how many requests it can have in flight.
 func (m *ringMaker) make(beside *uring.Ring) (u *uring.Ring, slots int, err error) {
 	slots = roundUp(m.config.Depth)
 	if m.config.Depth == 0 {
@@ -121,8 +122,9 @@ func (m *ringMaker) make(beside *uring.Ring) (u *uring.Ring, slots int, err erro
 	return u, slots, nil
 }
 
-// setUp makes a kernel ring for the given number of requests and as many cancellations, which is disabled where
-// the kernel has that. The completion queue holds one completion for each, so it cannot overflow.
+// setUp makes a kernel ring for the given number of requests and as many cancellations, disabled where
+// the kernel supports that. The completion queue has room for one completion of each, so it cannot
+// overflow.
 func (m *ringMaker) setUp(slots int, beside *uring.Ring) (*uring.Ring, error) {
 	n := uint32(2 * slots)
 	c := uring.Config{Entries: n, CQEntries: n, Wanted: restrict.Wanted()}
@@ -159,10 +161,10 @@ func (m *ringMaker) setUp(slots int, beside *uring.Ring) (*uring.Ring, error) {
 	return u, err
 }
 
-var errOldSQPoll = errors.New("this kernel's SQPOLL works on registered files only")
+var errOldSQPoll = errors.New("this kernel's SQPOLL works only on registered files")
 
-// explain says why a ring could not be made, and tells a refused way of polling from a refused
-// io_uring.
+// explain says why a ring could not be made, and distinguishes an unavailable polling mode from
+// unavailable io_uring.
 func (m *ringMaker) explain(err error) *UnavailableError {
 	op := "io_uring_setup"
 	if call := (*os.SyscallError)(nil); errors.As(err, &call) && strings.HasPrefix(call.Syscall, "io_uring_register") {
@@ -186,9 +188,9 @@ func (m *ringMaker) explain(err error) *UnavailableError {
 	why.Op, why.feature = "SQPOLL", "SQPOLL is"
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		why.Hint = "before Linux 5.13 it takes CAP_SYS_NICE (before 5.11 CAP_SYS_ADMIN), and a security policy may refuse it; io_uring works here without Config.SQPoll"
+		why.Hint = "SQPOLL needs CAP_SYS_NICE before Linux 5.13 (CAP_SYS_ADMIN before 5.11), and a security policy may refuse it; io_uring works here without Config.SQPoll"
 	case errors.Is(err, syscall.EINVAL) && p.Pinned:
-		why.Hint = fmt.Sprintf("CPU %d is not online, or none of those that this process may use", p.CPU)
+		why.Hint = fmt.Sprintf("CPU %d is offline, or this process may not use it", p.CPU)
 	case errors.Is(err, errOldSQPoll):
 		why.Hint = "Linux 5.11 or newer is needed for Config.SQPoll"
 	default:
@@ -231,7 +233,7 @@ func proveRing(u *uring.Ring) *UnavailableError {
 	return unavailable("io_uring_enter", errors.New("a nop does not complete"), sysio.Facts{})
 }
 
-// roundUp returns the power of two that is not below n.
+// roundUp returns the smallest power of two that is at least n.
 func roundUp(n int) int {
 	p := 1
 	for p < n {

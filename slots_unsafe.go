@@ -8,9 +8,9 @@ import (
 // slots holds the slots of one ring, for as long as the ring lives. The address of a slot, with its
 // generation in the sixteen bits above it, is the user_data of its submissions.
 //
-// The address is only ever compared, never turned back into a pointer: what comes back from the kernel
-// leads to a slot by arithmetic on the bounds of the array, or nowhere. Go's collector does not move heap
-// objects, so an address stays right while the array is reachable.
+// The address is only ever compared, never turned back into a pointer: a value from the kernel leads to
+// a slot by arithmetic on the bounds of the array, or nowhere. Go's garbage collector does not move
+// heap objects, so an address stays valid while the array is reachable.
 type slots struct {
 	all  []slot
 	base uintptr
@@ -43,7 +43,7 @@ func (s *slots) take(req *request) {
 	s.free = s.free[:last]
 }
 
-// release takes the slot of req back. Later completions with its user_data belong to nobody.
+// release frees the slot of req. Later completions with its user_data match nothing.
 func (s *slots) release(req *request) {
 	req.slot.req = nil
 	req.slot.gen++
@@ -52,7 +52,7 @@ func (s *slots) release(req *request) {
 	req.slot = nil
 }
 
-// id returns the user_data of a slot's present request.
+// id returns the user_data of a slot's current request.
 func (s *slot) id() uint64 {
 	return uint64(uintptr(unsafe.Pointer(s))) | uint64(s.gen)<<addressBits
 }

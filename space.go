@@ -10,23 +10,25 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// AllocateMode says how Allocate reserves space: AllocateExtend, or AllocateKeepSize and AllocateZero, alone or
-// together.
+// AllocateMode says how Allocate reserves space: AllocateExtend, or AllocateKeepSize and AllocateZero,
+// alone or combined.
 type AllocateMode uint8
 
 const (
-	// AllocateExtend, the zero mode, makes the file long enough to hold the range.
+	// AllocateExtend, the zero mode, extends the file to hold the range if necessary.
 	AllocateExtend AllocateMode = 0
-	// AllocateKeepSize leaves the file as long as it is: what is reserved behind its end is for later writes.
+	// AllocateKeepSize leaves the file's size unchanged: space reserved beyond its end is for later
+	// writes.
 	AllocateKeepSize AllocateMode = 1 << 0
-	// AllocateZero makes the range read as zeros, which are not written but noted (ext4, XFS, btrfs; not tmpfs).
+	// AllocateZero makes the range read as zeros. The zeros are recorded in metadata, not written
+	// (ext4, XFS, btrfs; not tmpfs).
 	AllocateZero AllocateMode = 1 << 1
 )
 
-// Allocate reserves space on the device for the length bytes at off, so that writing there cannot fail for lack
-// of space; what the range has stays, unless mode has AllocateZero, and the rest of it reads as zeros. See
-// fallocate(2). The error matches errors.ErrUnsupported where the system or the file system cannot do that; then
-// nothing has been done.
+// Allocate reserves space on the device for the length bytes at off, so that writing there cannot fail
+// for lack of space. Existing data in the range is kept, unless mode has AllocateZero, and the rest of
+// the range reads as zeros. The error matches errors.ErrUnsupported if the system or the file system
+// cannot do it; then nothing has been changed. See fallocate(2).
 func (f *File) Allocate(off, length int64, mode AllocateMode) error {
 	if f.valid() && mode&^(AllocateKeepSize|AllocateZero) != 0 {
 		return f.t.wrap("allocate", syscall.EINVAL)
@@ -41,16 +43,17 @@ func (f *File) Allocate(off, length int64, mode AllocateMode) error {
 	return f.control(context.Background(), op)
 }
 
-// PunchHole gives the space of the length bytes at off back to the file system: they read as zeros, and the file
-// stays as long as it is. Whole blocks are given back, the rest of the range is overwritten with zeros. See
-// fallocate(2), FALLOC_FL_PUNCH_HOLE. The error matches errors.ErrUnsupported where the system or the file system
-// cannot do that; then nothing has been done.
+// PunchHole returns the space of the length bytes at off to the file system: they read as zeros, and
+// the file keeps its size. Whole blocks are freed; the rest of the range is overwritten with zeros. The
+// error matches errors.ErrUnsupported if the system or the file system cannot do it; then nothing has
+// been changed. See fallocate(2), FALLOC_FL_PUNCH_HOLE.
 func (f *File) PunchHole(off, length int64) error {
 	return f.control(context.Background(), operation{code: opPunchHole, off: off, length: length, mode: sysio.PunchHole})
 }
 
-// NextData returns where the data begins and ends that is at off or is the next behind it; io.EOF, bare, if none is
-// up to the end of the file. What lies between such ranges are holes, which read as zeros and take no space:
+// NextData returns the start and the end of the data at off, or of the next data after it, or io.EOF,
+// bare, if there is none up to the end of the file. Between such ranges are holes, which read as zeros
+// and take no space:
 //
 //	for off := int64(0); ; {
 //		start, end, err := f.NextData(off)
@@ -63,9 +66,10 @@ func (f *File) PunchHole(off, length int64) error {
 //		off = end
 //	}
 //
-// A file system need not know of holes, nor tell them all: where it does not, on systems other than Linux, and
-// where others move the file's position, too (Adopt, Dup), all is data. NextData leaves the position as it is, and
-// waits for Reads and Writes there that are under way. See lseek(2), SEEK_DATA.
+// A file system need not support holes, nor report all of them. Everything counts as data where it does
+// not, on systems other than Linux, and for a File whose position others may move too (Adopt, Dup).
+// NextData does not change the position; it waits for Reads and Writes at the position that are in
+// progress. See lseek(2), SEEK_DATA.
 func (f *File) NextData(off int64) (start, end int64, err error) {
 	if !f.valid() {
 		return 0, 0, fs.ErrInvalid

@@ -6,11 +6,11 @@ import (
 	"github.com/ringfile/ringfile/internal/route"
 )
 
-// Stats counts what an engine has done since it was made. The numbers are read one by one while
-// work goes on, so they need not add up exactly.
+// Stats counts what an engine has done since it was made. The counters are read one by one while work
+// goes on, so they need not add up exactly.
 type Stats struct {
-	// Operations by the route they took. One that continues on another route, as a read does whose
-	// head is in the page cache, counts on each.
+	// Operations by route. One that continues on another route, such as a read whose beginning is in the
+	// page cache, counts on each.
 	Cached   uint64 // served from the page cache by a call that does not wait for the device (RWF_NOWAIT)
 	Ring     uint64 // handed to the kernel through a ring
 	Blocking uint64 // done by a blocking system call
@@ -18,50 +18,50 @@ type Stats struct {
 	// Bytes moved on each route, reads and writes together.
 	CachedBytes, RingBytes, BlockingBytes uint64
 
-	// Syncs are those asked for (Sync and Datasync in all their forms), SharedSyncs those of them that had
-	// part in one made for others.
+	// Syncs counts the syncs asked for (Sync and Datasync in all their forms). SharedSyncs counts those
+	// of them that were served together with another goroutine's.
 	Syncs, SharedSyncs uint64
 
-	// Why operations are not where one would look for them.
+	// Why operations do not take the route that you expect.
 	Reason   string // why the engine has no ring, as Available says; empty if it has one
-	Refused  uint64 // operations that a ring refused (EOPNOTSUPP, EINVAL, ...) and a system call did
-	NoNowait int    // file systems met that do not know RWF_NOWAIT, so that their files stay off the rings
+	Refused  uint64 // operations that a ring refused (EOPNOTSUPP, EINVAL, ...) and a system call carried out
+	NoNowait int    // file systems without RWF_NOWAIT, whose files stay off the rings
 
 	// Ring traffic.
-	Enters      uint64 // calls of io_uring_enter(2); with Config.IOPoll, each look at the devices is one
-	Submissions uint64 // requests that those submitted, or the thread of Config.SQPoll, cancellations included
+	Enters      uint64 // calls of io_uring_enter(2); with Config.IOPoll, each poll of the devices is one
+	Submissions uint64 // requests submitted, by these calls or the thread of Config.SQPoll, cancellations included
 	Completions uint64 // completions reaped, cancellations included
-	Reaps       uint64 // times that at least one was found
+	Reaps       uint64 // times that at least one completion was found
 	Restarts    uint64 // submissions repeated: short transfers, EINTR, EAGAIN
-	Cancels     uint64 // cancellations asked for
-	Busy        uint64 // calls that io_uring_enter refused for the moment (EAGAIN, EBUSY)
-	SlotWaits   uint64 // operations that had to wait as all requests were in flight
-	// Batches counts the calls that submitted by how much: [0] one request, [1] two or three, [2]
-	// four to seven, and so on; the last has all that are larger.
+	Cancels     uint64 // cancellations requested
+	Busy        uint64 // calls of io_uring_enter that failed temporarily (EAGAIN, EBUSY)
+	SlotWaits   uint64 // operations that had to wait because all requests were in flight
+	// Batches counts the calls that submitted requests by how many: [0] one request, [1] two or three,
+	// [2] four to seven, and so on; the last element counts all larger ones.
 	Batches [batchSizes]uint64
 
 	// Should be zero.
-	Unknown uint64 // completions that belong to no request in flight; they are dropped
-	Broken  uint64 // rings out of service because io_uring_enter failed for good
+	Unknown uint64 // completions that match no request in flight; they are dropped
+	Broken  uint64 // rings out of service because io_uring_enter failed permanently
 
 	// Now.
 	InFlight      int // requests with the kernel
 	BlockingCalls int // goroutines in a blocking system call
-	// OldestInFlight is how long ago the oldest operation began that is under way now: one for a ring, from
-	// when it was queued, or a blocking transfer, sync or call on a name; zero if there is none. Reads from
-	// the page cache, and methods of File that os carries out (Stat, Truncate, Chmod, ReadDir, Close, ...) are
-	// not among them, nor are reads of a file that the page cache has had all of for long, which only now and
-	// then ask whether they would wait: BlockingCalls has these, too. On a healthy device it stays far below a
-	// second: a watchdog can tell from it that a disk hangs.
+	// OldestInFlight is the age of the oldest operation in progress: a ring request, counted from when
+	// it was queued, or a blocking transfer, sync or call on a name; zero if there is none. Not
+	// included are reads from the page cache, methods of File that os carries out (Stat, Truncate,
+	// Chmod, ReadDir, Close, ...), and reads of a file that has long been entirely in the page cache,
+	// which only check now and then whether they would wait; BlockingCalls counts these too. On a
+	// healthy device it stays far below a second, so a watchdog can tell from it that a disk hangs.
 	OldestInFlight time.Duration
-	Devices        int // devices met
+	Devices        int // devices used so far
 	Rings          int // rings in service, made for each device when first needed
-	Restricted     int // of these: which carry out no operations but those that an engine uses (Linux 5.10)
-	Depth          int // requests that they can have in flight, all together
-	Workers        int // bound on kernel workers for each submitting thread; 0 is the kernel's own
+	Restricted     int // of these: restricted to the operations that an engine uses (Linux 5.10)
+	Depth          int // requests that all rings together can have in flight
+	Workers        int // limit on kernel workers for each submitting thread; 0 is the kernel's default
 }
 
-// Stats returns the engine's counts. It waits for nothing.
+// Stats returns the engine's counters. It never waits.
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Syncs:         e.stats.syncs.Load(),
@@ -97,7 +97,7 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// count returns how many devices are known, and how many of them not to know RWF_NOWAIT.
+// count returns how many devices are known, and how many of them lack RWF_NOWAIT.
 func (ds *devices) count() (all, withoutNowait int) {
 	ds.mu.RLock()
 	defer ds.mu.RUnlock()
@@ -109,7 +109,7 @@ func (ds *devices) count() (all, withoutNowait int) {
 	return len(ds.known), withoutNowait
 }
 
-// count adds what the queue has counted to s, and returns when its oldest request began, or now.
+// count adds the queue's counters to s, and returns when its oldest request began, or now.
 func (q *queue) count(s *Stats, now int64) (oldest int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

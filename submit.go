@@ -11,8 +11,8 @@ import (
 	"github.com/ringfile/ringfile/uring"
 )
 
-// submit queues a request and sees to it that it is submitted. It reports false if the queue does not take
-// it; nothing has been done then. From here on until its completion the request is the queue's.
+// submit queues a request and has it submitted. It returns false, having done nothing, if the queue
+// does not accept it. From here on until its completion the request belongs to the queue.
 func (q *queue) submit(req *request) bool {
 	q.mu.Lock()
 	if !q.takes(req) {
@@ -24,7 +24,7 @@ func (q *queue) submit(req *request) bool {
 	return true
 }
 
-// submitMany is submit for several requests; it returns how many of them it took, in order.
+// submitMany is submit for several requests; it returns how many of them, in order, the queue accepted.
 func (q *queue) submitMany(all []*request) (n int) {
 	q.mu.Lock()
 	for n < len(all) && q.takes(all[n]) {
@@ -39,7 +39,7 @@ func (q *queue) submitMany(all []*request) (n int) {
 	return n
 }
 
-// wakeAndUnlock sees to it that what is queued is submitted. mu is held at the call.
+// wakeAndUnlock has what is queued submitted. mu is held when it is called.
 func (q *queue) wakeAndUnlock() {
 	q.active = true
 	if q.state == idle {
@@ -51,8 +51,8 @@ func (q *queue) wakeAndUnlock() {
 	rouse(s)
 }
 
-// callSubmitter starts the submitter if something is queued that it is to submit. It returns whom to wake without mu,
-// which is held.
+// callSubmitter starts the submitter if something is queued for it. It returns the one to wake, without
+// mu, which is held.
 func (q *queue) callSubmitter() *uring.Submitter {
 	switch {
 	case q.broken.Load() != nil:
@@ -70,14 +70,14 @@ func (q *queue) callSubmitter() *uring.Submitter {
 	return nil
 }
 
-// rouse wakes the submitter that s is, unless it is nil.
+// rouse wakes the submitter s, unless it is nil.
 func rouse(s *uring.Submitter) {
 	if s != nil {
 		s.Wake()
 	}
 }
 
-// submitAlone is the submitter where that alone submits. It ends when it is the queue's no longer.
+// submitAlone is the submitter where only it submits. It ends when it no longer belongs to the queue.
 func (q *queue) submitAlone(s *uring.Submitter) {
 	labelGoroutine("submitter")
 	runtime.LockOSThread()
@@ -110,7 +110,7 @@ func (q *queue) submitAlone(s *uring.Submitter) {
 	q.mu.Unlock()
 }
 
-// dismissSubmitter has the submitter that submits alone end. It returns whom to wake without mu, which is held.
+// dismissSubmitter makes the only submitter end. It returns the one to wake, without mu, which is held.
 func (q *queue) dismissSubmitter() *uring.Submitter {
 	s := q.own
 	if s != nil {
@@ -120,7 +120,7 @@ func (q *queue) dismissSubmitter() *uring.Submitter {
 	return s
 }
 
-// submitQueued is the submitter where others submit, too: it does so while the reaper is in the kernel.
+// submitQueued is the submitter where others submit too: it does so while the reaper is in the kernel.
 func (q *queue) submitQueued() {
 	labelGoroutine("submitter")
 	wake := make(chan bool, 1)
@@ -150,10 +150,10 @@ func (q *queue) submitQueued() {
 	}
 }
 
-// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion, up to limit if
-// that is not 0. It may return earlier, and callers look for themselves. It reports false if the kernel refuses
-// for the moment: it is out of memory, or wants completions to be reaped first. Nothing that is visible to the
-// kernel is ever reported as failed here; it is submitted by a later call.
+// enter calls io_uring_enter, to submit entries and, for the reaper, to wait for a completion, up to
+// limit if that is not 0. It may return earlier, and callers check for themselves. It returns false if
+// the kernel refuses temporarily: it is out of memory, or needs completions to be reaped first. Entries
+// visible to the kernel are never reported as failed here; a later call submits them.
 func (q *queue) enter(submit, minComplete uint32, limit time.Duration) bool {
 	if q.broken.Load() != nil {
 		return true
@@ -185,8 +185,8 @@ func (q *queue) enter(submit, minComplete uint32, limit time.Duration) bool {
 	return true
 }
 
-// settleDown is what a goroutine of the queue does before it parks: with the other it will end, after a
-// while or, on a closed queue, with the ring. mu is held.
+// settleDown is what a goroutine of the queue does before it parks: if the other one is parked too,
+// both will end, after a while or, on a closed queue, with the ring. mu is held.
 func (q *queue) settleDown() {
 	if q.state != idle || q.submitter.running {
 		return
@@ -230,7 +230,7 @@ func (q *queue) endLocked() {
 	}
 }
 
-// closeRing closes the ring, which nobody uses any more.
+// closeRing closes the ring, which is no longer used.
 func (q *queue) closeRing() {
 	go func() {
 		q.u.Close()
@@ -238,10 +238,10 @@ func (q *queue) closeRing() {
 	}()
 }
 
-// breakDown takes a ring out of service whose io_uring_enter failed for good, as when its descriptor was
-// closed behind our back. Requests that the kernel has taken stay what they are: their completions are
-// still looked for. The others are given back with EAGAIN, which makes them system calls, and so are
-// those that come.
+// breakDown takes a ring out of service whose io_uring_enter failed permanently, for example because
+// its descriptor was closed by somebody else. Requests that the kernel has consumed are not affected:
+// their completions are still looked for. The others, and later ones, get EAGAIN, which turns them into
+// system calls.
 func (q *queue) breakDown(err error) {
 	if !q.broken.CompareAndSwap(nil, &err) {
 		return

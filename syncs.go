@@ -10,13 +10,13 @@ import (
 	"github.com/ringfile/ringfile/internal/outside"
 )
 
-// syncs is where those wait who want a file synced while it is being synced: the next sync is made for all of
-// them. It begins after they have asked for it, and so covers every write that had returned by then, as one of
-// their own would.
+// syncs is where callers wait that want a file synced while it is being synced: the next sync serves
+// all of them. It begins after they have asked for it, and so covers every write that had returned by
+// then, as a sync of their own would.
 //
-// The kernel reports that data could not be written once for each open file, to the sync that finds out. So a
-// sync that fails has failed for those that wait for the next one, too, and for those for whom one is made that
-// runs beside it: their data may have been part of it.
+// The kernel reports a failed write of data once per open file, to the sync that finds it. So a sync
+// that fails has also failed for those that wait for the next one, and for those served by one that
+// runs concurrently: their data may have been part of it.
 type syncs struct {
 	mu      sync.Mutex
 	running int      // syncs under way, or about to be
@@ -24,7 +24,7 @@ type syncs struct {
 	failed  int      // syncs that failed
 	err     error    // of the last of them
 
-	// made has the syncs that are being made, until it is noted whether they failed, and who waits for that.
+	// made holds the running syncs, until it is known whether they failed, and who waits for that.
 	made [maxSyncs]struct {
 		busy bool
 		wake []chan struct{}
@@ -33,8 +33,8 @@ type syncs struct {
 	shared *count.Counter // of the engine: those that had part in one made for others
 }
 
-// maxSyncs is how many syncs of a file are under way at a time. Two, so that two who sync do not wait for each
-// other: file systems commit both at once.
+// maxSyncs is how many syncs of a file run at a time. Two, so that two callers that sync do not wait
+// for each other: file systems commit both at once.
 const maxSyncs = 2
 
 // syncMaker is the file.
@@ -43,7 +43,7 @@ type syncMaker interface {
 	refused(name string) error // it is closed, or its engine
 }
 
-// syncing is who waits for a sync.
+// syncing is a caller that waits for a sync.
 type syncing interface {
 	completer
 	over() cause  // why it does not want one any more
@@ -72,7 +72,7 @@ func (s *syncs) now(file syncMaker, code opcode) (ok bool, err error) {
 	return true, err
 }
 
-// later has a request have part in the next sync.
+// later makes a request part of the next sync.
 func (s *syncs) later(file syncMaker, req *request, w syncing) {
 	req.to = w
 	s.mu.Lock()
@@ -116,10 +116,10 @@ func (s *syncs) serve(file syncMaker) {
 	}
 }
 
-// makeAndUnlock makes a sync, and tells those who wait for the next one if it fails. mu is held at the call: from
-// when it has been decided for whom the sync is made, no failure escapes it. One that is shared waits for those
-// that run beside it: they may have been told by the kernel of a failure that it would have been told of. One that
-// its caller makes for himself is told what os would be told.
+// makeAndUnlock makes a sync, and notifies those that wait for the next one if it fails. mu is held
+// when it is called, so that no failure is missed between deciding whom the sync serves and making it.
+// A shared sync waits for concurrent ones: the kernel may have reported to them a failure that it would
+// have reported to this one. A sync that its caller makes for itself returns what os would return.
 func (s *syncs) makeAndUnlock(file syncMaker, code opcode, shared bool) error {
 	before, own := s.failed, 0
 	for s.made[own].busy {
@@ -156,8 +156,8 @@ func (s *syncs) makeAndUnlock(file syncMaker, code opcode, shared bool) error {
 	return err
 }
 
-// waitBeside waits until it is noted whether those have failed that run beside one that has ended. mu is held at the
-// call and at the return.
+// waitBeside waits until it is known whether the syncs have failed that ran concurrently with one that
+// has ended. mu is held on entry and on return.
 func (s *syncs) waitBeside(own int) {
 	for i := range s.made {
 		if i == own || !s.made[i].busy {
@@ -172,19 +172,19 @@ func (s *syncs) waitBeside(own int) {
 	}
 }
 
-// wasGivenUp reports whether a sync ended because somebody asked for that, and so says nothing of the disk.
+// wasGivenUp reports whether a sync ended because it was cancelled, and so says nothing about the disk.
 func wasGivenUp(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) || errors.Is(err, ErrEngineClosed)
 }
 
-// synced ends all of a line whose sync ended with err.
+// synced ends all requests of a list whose sync ended with err.
 func (l *requests) synced(err error) {
 	for l.n > 0 {
 		l.pop().to.(syncing).synced(err)
 	}
 }
 
-// dismiss gives up those that match and wait for the next sync, on behalf of why.
+// dismiss cancels the requests that match and wait for the next sync, because of why.
 func (s *syncs) dismiss(match func(*request) bool, why cause) {
 	s.mu.Lock()
 	gone := s.waiting.take(match)

@@ -10,7 +10,7 @@ import (
 )
 
 // task is an operation that is carried out while its caller does something else: on a ring, or in a
-// goroutine of its own. It has a use of the descriptor, which ends before finisher is told.
+// goroutine of its own. It has a reference to the descriptor, which ends before finisher is told.
 type task struct {
 	request
 	on    *target
@@ -23,14 +23,14 @@ type task struct {
 	onQueue atomic.Pointer[queue] // where it has been submitted
 }
 
-// finisher is told that a task is finished. finished must neither block nor run a user's code. stays reports
-// whether the caller is going to wait for that: from then on it does.
+// finisher is notified when a task has finished. finished must neither block nor run user code. stays
+// reports whether the caller is going to wait for that: from then on it does.
 type finisher interface {
 	finished()
 	stays() bool
 }
 
-// start starts the operation, behind the first n bytes. It does not wait.
+// start starts the operation, after the first n bytes. It does not wait.
 func (t *task) start() {
 	if t.code.syncs() {
 		t.on.engine.stats.syncs.Add(1)
@@ -57,7 +57,7 @@ func (t *task) start() {
 	t.byCall(r, in)
 }
 
-// byCall has somebody carry the task out whose thread may be held for it.
+// byCall has the task carried out in a goroutine that may hold a thread for it.
 func (t *task) byCall(r route.Route, in route.Input) {
 	// In line it might be behind one that waits for the position.
 	if t.code.writes() && t.on.Seekable && !t.alone {
@@ -67,8 +67,8 @@ func (t *task) byCall(r route.Route, in route.Input) {
 	}
 }
 
-// submit puts the request on a ring. It reports false if none takes it. Once it is taken it may be complete,
-// and the task somebody else's.
+// submit puts the request on a ring. It returns false if none accepts it. An accepted task may already
+// have completed, and belong to somebody else.
 func (t *task) submit() bool {
 	q := t.on.dev.queue()
 	if q == nil {
@@ -79,7 +79,7 @@ func (t *task) submit() bool {
 	return q.submit(&t.request)
 }
 
-// cancel gives the task up. What the kernel cannot give up goes on.
+// cancel cancels the task. What the kernel cannot cancel goes on.
 func (t *task) cancel(why cause) {
 	t.gaveUp.CompareAndSwap(uint32(notCancelled), uint32(why))
 	if q := t.onQueue.Load(); q != nil {
@@ -91,7 +91,7 @@ func (t *task) cancel(why cause) {
 	t.on.left.poke()
 }
 
-// complete is told by the reaper.
+// complete is called by the reaper.
 func (t *task) complete(*request) {
 	if t.why == notCancelled && t.errno != 0 && t.retreats(t.errno) {
 		t.on.engine.stats.refused.Add(1)
@@ -103,7 +103,7 @@ func (t *task) complete(*request) {
 	t.finish(t.n, t.outcome(t.n, t.errno, t.why, t.reasonOf(t.why)))
 }
 
-// run carries the task out in this goroutine, as far as it is not for a ring.
+// run carries the task out in this goroutine, except for what is for a ring.
 func (t *task) run(r route.Route, in route.Input) {
 	if why := t.wait(); why != notCancelled {
 		t.giveUp(why)
@@ -140,11 +140,11 @@ func (t *task) run(r route.Route, in route.Input) {
 	t.finish(n, err)
 }
 
-// writeBlocking and giveUp end a write that is in line. There it has nothing of its caller's: the channels of
-// that may be of a test's bubble, and who may leave has it dismissed.
+// writeBlocking and giveUp end a queued write. While queued it uses nothing of its caller's: the
+// caller's channels may belong to a synctest bubble, and a caller that leaves has it dismissed.
 //
-// The position comes before the permit, as in readWrite. Until it is there the write has not begun, and nobody
-// who has the position waits for it, see leftWrites.
+// The position comes before the permit, as in readWrite. Until the write has the position it has not
+// begun, and nobody who has the position waits for it, see leftWrites.
 func (t *task) writeBlocking() {
 	t.until = until{}
 	position := &t.on.position
@@ -172,8 +172,8 @@ func (t *task) giveUp(why cause) {
 	t.finish(t.n, t.wrap(why))
 }
 
-// attempt carries the task out by calls of this thread. A write at the position moves that, unless its caller
-// has left.
+// attempt carries the task out by calls of this thread. A write at the position moves the position,
+// unless its caller has left.
 func (t *task) attempt(r route.Route, permit *limit.Permit, in route.Input) (int, route.Route, error) {
 	on := t.on
 	if t.off != offCurrent || !t.code.writes() || !on.Seekable || on.Append || t.alone {
@@ -191,7 +191,7 @@ func (t *task) attempt(r route.Route, permit *limit.Permit, in route.Input) (int
 	return n, r, err
 }
 
-// wait waits for writes to the same place that were given up. It returns why the task is over if it is.
+// wait waits for abandoned writes to the same range. It returns why the task is over if it is.
 func (t *task) wait() cause {
 	if t.code.writes() && !t.on.left.wait(&t.operation, t.until, &t.gaveUp) {
 		why, _ := t.until.err()
@@ -200,7 +200,7 @@ func (t *task) wait() cause {
 	return t.over()
 }
 
-// over returns why the task is not to be started any more.
+// over returns why the task must not be started any more.
 func (t *task) over() cause {
 	switch {
 	case t.gaveUp.Load() != uint32(notCancelled):
@@ -214,12 +214,13 @@ func (t *task) over() cause {
 	return why
 }
 
-// wrap returns the error of a task that was given up.
+// wrap returns the error of a cancelled task.
 func (t *task) wrap(why cause) error {
 	return t.desc.wrap(t.code.name(), why.err(t.reasonOf(why)))
 }
 
-// reasonOf returns the caller's reason, if it was the caller: only then it has been set before.
+// reasonOf returns the caller's reason, if the caller cancelled the task: only then it has been set
+// before.
 func (t *task) reasonOf(why cause) error {
 	switch {
 	case why != byCaller:
@@ -231,7 +232,7 @@ func (t *task) reasonOf(why cause) error {
 	return reason
 }
 
-// synced ends a sync that others have part in.
+// synced ends a shared sync.
 func (t *task) synced(err error) { t.finish(0, err) }
 
 // finish stores the outcome and tells.

@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// Writeback has the kernel begin to write back what has been written to the length bytes at off, and does not wait
-// for the end of that; a length of zero means up to the end of the file. It makes a later Sync short, and promises
-// nothing itself: not that anything is on the device, and neither the file's size nor what its blocks are. It may
-// wait while the device's queue is full.
+// Writeback tells the kernel to start writing what was written to the length bytes at off to the
+// device, and does not wait for that to finish; a length of zero means to the end of the file. It makes
+// a later Sync shorter. It promises no durability itself: neither the data nor the metadata (size,
+// block allocation) is known to be on the device. It may wait while the device's queue is full.
 //
-// Where the kernel does not do that reliably (file systems other than ext4, XFS and btrfs, systems other than Linux)
-// it makes a Datasync, with what that promises, and reports synced. See sync_file_range(2), SYNC_FILE_RANGE_WRITE.
-// It never takes from a Sync the report that data could not be written.
+// Where the kernel does not do this reliably (file systems other than ext4, XFS and btrfs, systems
+// other than Linux) Writeback does a Datasync instead, with the promises of that, and returns synced as
+// true. It never hides a write error from a later Sync. See sync_file_range(2), SYNC_FILE_RANGE_WRITE.
 func (f *File) Writeback(off, length int64) (synced bool, err error) {
 	if !f.valid() {
 		return false, fs.ErrInvalid

@@ -1,10 +1,11 @@
-// Package chain carries out operations on files one after the other, each if the one before it has
-// succeeded in full. Where that pays they are handed to the kernel together, which goes from one to
-// the next by itself (IOSQE_IO_LINK, io_uring_enter(2)): the goroutine is parked once, and needs no
-// thread meanwhile. Elsewhere they are the methods of File, in order, with the same outcome.
+// Package chain carries out operations on files one after another, each only if the one before it has
+// fully succeeded. Where it pays off they are submitted to the kernel together, and the kernel proceeds
+// from one to the next by itself (IOSQE_IO_LINK, io_uring_enter(2)): the goroutine is parked once, and
+// needs no thread in the meantime. Elsewhere they are calls of the methods of File, in order, with the
+// same outcome.
 //
-// The package has rings of its own, one for each device, which it makes when they are first needed.
-// It has no goroutines while no chain is on a ring.
+// The package has its own rings, one for each device, made when first needed. It has no goroutines
+// while no chain is on a ring.
 package chain
 
 import (
@@ -15,40 +16,40 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// ErrBroken is the Err, in a *fs.PathError, of operations that were not carried out because one before
-// them failed.
+// ErrBroken is the Err, in a *fs.PathError, of operations that were not carried out because an earlier
+// one failed.
 var ErrBroken = errors.New("not carried out: an earlier operation of the chain failed")
 
-// ErrNotRun is the Err of operations that no Run has come to.
+// ErrNotRun is the Err of operations that no Run has reached.
 var ErrNotRun = ringfile.ErrNotRun
 
-// Result is what became of one operation: what the method of File of that name would have returned.
+// Result is the outcome of one operation: what the method of File with that name would have returned.
 type Result = ringfile.Result
 
-// Chain is operations that are carried out in order. A write and a Datasync are a durable append, for
-// example.
+// Chain is a sequence of operations that are carried out in order. For example, a write and a Datasync
+// are a durable append:
 //
 //	var c chain.Chain
 //	c.WriteAt(log, record, end)
 //	c.Datasync(log)
 //	err := c.Run()
 //
-// The methods that are named after those of File add an operation and return its index. Run carries
-// out what has not been carried out.
+// The methods named after those of File add an operation and return its index. Run carries out the
+// operations that have not been carried out yet.
 //
 // An operation fails as the method of File would: a transfer that the kernel cuts short is continued
-// before the chain goes on, and fails only if that leads to an error, io.EOF included. Then the
-// chain is broken: Result has what the operation moved and its error, and for all operations behind
-// it ErrBroken; they have not been started. Another Run tries again: it goes on behind the bytes that
-// were moved, and with the operations after that. Anyway has a chain go on in spite of an error.
+// before the chain goes on, and fails only if that leads to an error, including io.EOF. The chain is
+// then broken: Result has what the operation moved and its error, and ErrBroken for all later
+// operations, which have not been started. Another Run retries: it continues after the bytes already
+// moved, and then with the later operations. Anyway lets a chain continue in spite of an error.
 //
-// The files may be of several engines and devices. Closing a file ends a chain before its next
-// operation that the kernel has not been given, as does closing its engine, which does not wait for
-// what the kernel has been given. Deadlines of files hold for what is carried out by their methods: a
-// chain that must end in time needs a context.
+// The files may belong to several engines and devices. Closing a file, or its engine, ends a chain
+// before its next operation that has not been given to the kernel; closing the engine does not wait for
+// operations that have. Deadlines of files apply only to operations carried out by the methods of File:
+// a chain that must end in time needs a context.
 //
 // The buffers belong to the chain until Run returns. The zero value is ready for use. A Chain is not
-// safe for concurrent use, and must not be copied.
+// safe for concurrent use and must not be copied.
 type Chain struct {
 	_ noCopy
 
@@ -60,7 +61,7 @@ type Chain struct {
 	part    part // what is on a ring
 }
 
-// noCopy has go vet report copies.
+// noCopy makes go vet report copies.
 type noCopy struct{}
 
 func (*noCopy) Lock()   {}
@@ -85,18 +86,18 @@ func (c *Chain) ReadAt(f *ringfile.File, p []byte, off int64) int {
 	return c.add(link{op: opRead, file: f, buf: p, off: off})
 }
 
-// WriteAt adds f.WriteAt(p, off). p is read when its turn comes, and so may be what an earlier
+// WriteAt adds f.WriteAt(p, off). p is read when the operation runs, so it may be what an earlier
 // operation has read.
 func (c *Chain) WriteAt(f *ringfile.File, p []byte, off int64) int {
 	return c.add(link{op: opWrite, file: f, buf: p, off: off})
 }
 
-// ReadvAt adds f.ReadvAt(vec, off). vec itself, too, belongs to the chain.
+// ReadvAt adds f.ReadvAt(vec, off). The slice vec itself belongs to the chain too.
 func (c *Chain) ReadvAt(f *ringfile.File, vec [][]byte, off int64) int {
 	return c.add(link{op: opReadv, file: f, vec: vec, off: off})
 }
 
-// WritevAt adds f.WritevAt(vec, off). vec itself, too, belongs to the chain.
+// WritevAt adds f.WritevAt(vec, off). The slice vec itself belongs to the chain too.
 func (c *Chain) WritevAt(f *ringfile.File, vec [][]byte, off int64) int {
 	return c.add(link{op: opWritev, file: f, vec: vec, off: off})
 }
@@ -107,19 +108,19 @@ func (c *Chain) Sync(f *ringfile.File) int { return c.add(link{op: opSync, file:
 // Datasync adds f.Datasync().
 func (c *Chain) Datasync(f *ringfile.File) int { return c.add(link{op: opDatasync, file: f}) }
 
-// Anyway has the operation that is added next be carried out even if the one added last fails
-// (IOSQE_IO_HARDLINK). If the kernel cuts that one short, its rest may be moved after the next.
-// What failed does not count as the failure of the chain: look at its Result.
+// Anyway lets the next operation added run even if the last one added fails (IOSQE_IO_HARDLINK). If the
+// kernel cuts that one short, the rest of it may be transferred after the next one. Its failure does
+// not count as a failure of the chain: look at its Result.
 func (c *Chain) Anyway() {
 	if c.n > 0 {
 		c.links[c.n-1].anyway = true
 	}
 }
 
-// Drain has the next Run wait until the chains have ended that run now on the engine of its first
-// file, and those that come later wait for it: what IOSQE_IO_DRAIN does within one ring, on all
-// routes. A checkpoint behind all appends is an example. A context ends the wait, a deadline does not.
-// Only chains take part, no other calls.
+// Drain makes the next Run wait until the chains now running on the engine of its first file have
+// ended, and makes later chains wait for it: what IOSQE_IO_DRAIN does within one ring, on all routes.
+// An example is a checkpoint after all appends. A context ends the wait, a deadline does not. Only
+// chains take part, no other calls.
 func (c *Chain) Drain() { c.drain = true }
 
 func (c *Chain) add(l link) int {
@@ -134,14 +135,15 @@ func (c *Chain) add(l link) int {
 // Len returns how many operations have been added since the last Reset.
 func (c *Chain) Len() int { return c.n }
 
-// Run carries out the operations that have not been carried out, in order, and returns the error of
+// Run carries out, in order, the operations that have not been carried out yet. It returns the error of
 // the one that broke the chain; io.EOF is bare.
 func (c *Chain) Run() error { return c.RunContext(context.Background()) }
 
-// RunContext is Run, given up when ctx ends: it returns then, whatever the device does, and the buffers
-// are the caller's again. The Err of the operation that was given up is the cause of ctx, in a
-// *fs.PathError; it may still be carried out, as the methods of File with a context say. Those behind
-// it are not started. A context that can end has all operations be methods of File.
+// RunContext is Run with a context. When ctx ends it returns, whatever the device does, and the buffers
+// belong to the caller again. The Err of the abandoned operation is the cause of ctx in a
+// *fs.PathError; the operation may still be carried out, as described for the methods of File with a
+// context. Later operations are not started. With a context that can end, all operations are methods of
+// File.
 func (c *Chain) RunContext(ctx context.Context) error {
 	if c.running {
 		panic("chain: Chain is running already")
@@ -188,7 +190,7 @@ func (c *Chain) advance(ctx context.Context) error {
 	return nil
 }
 
-// passed takes note that l has been carried out, and returns its error if it has broken the chain.
+// passed records that l has been carried out, and returns its error if that has broken the chain.
 func (c *Chain) passed(l *link) error {
 	l.done = true
 	if l.err != nil && !l.anyway {
@@ -198,7 +200,7 @@ func (c *Chain) passed(l *link) error {
 	return nil
 }
 
-// Result returns what became of operation i. Before a Run has come to it Err is ErrNotRun.
+// Result returns the outcome of operation i. Until a Run has reached it, Err is ErrNotRun.
 func (c *Chain) Result(i int) Result {
 	if i < 0 || i >= c.n || !c.links[i].done {
 		return Result{Err: ErrNotRun}
@@ -206,7 +208,7 @@ func (c *Chain) Result(i int) Result {
 	return Result{N: c.links[i].n, Err: c.links[i].err}
 }
 
-// Reset empties the chain, for new operations, and forgets files and buffers.
+// Reset empties the chain for new operations and drops its references to files and buffers.
 func (c *Chain) Reset() {
 	for _, l := range c.links[:c.n] {
 		*l = link{}

@@ -11,8 +11,8 @@ import (
 // maxRings is how many devices have a ring at a time. Chains on others are calls.
 const maxRings = 32
 
-// devices has the rings, one for each device, so that one that hangs, or is full, holds up its own
-// users only.
+// devices has the rings, one per device, so that a device that hangs, or is full, delays only its own
+// users.
 var devices struct {
 	mu sync.Mutex
 	of map[uint64]*device
@@ -24,7 +24,7 @@ type device struct {
 	users int
 }
 
-// use returns the ring of a device, nil if there is none. Leave ends the use.
+// use returns the ring of a device, nil if there is none. leave ends the use.
 func use(dev uint64) *device {
 	devices.mu.Lock()
 	d := devices.of[dev]
@@ -57,7 +57,7 @@ func (d *device) leave() {
 	devices.mu.Unlock()
 }
 
-// vacate returns a device that has no number: a new one, or, if there are enough, the ring of one that
+// vacate returns a device without a number: a new one or, if there are enough, the ring of one that
 // nobody uses. Nil if there is none. devices.mu is held.
 func vacate() *device {
 	if devices.of == nil {

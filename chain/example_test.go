@@ -25,7 +25,7 @@ func exampleFile(contents string) (f *ringfile.File, remove func()) {
 	}
 }
 
-// A record is appended durably: the sync runs when all of it has been written, and not otherwise.
+// Append a record durably: the sync runs only if the whole record has been written.
 func ExampleChain() {
 	wal, remove := exampleFile("")
 	defer remove()
@@ -35,14 +35,14 @@ func ExampleChain() {
 	write := c.WriteAt(wal, record, 0)
 	c.Datasync(wal)
 	if err := c.Run(); err != nil {
-		log.Fatal(err) // not acknowledged; Run tries again, from where it stopped
+		log.Fatal(err) // not acknowledged; calling Run again continues from where it stopped
 	}
 	fmt.Println(c.Result(write).N, "bytes are on the device")
 	// Output: 24 bytes are on the device
 }
 
-// A piece of a file is copied. It is at the end of the file and shorter than was asked for, so that
-// the write, which would have copied rubbish, is not carried out.
+// Copy a piece of a file. It is at the end of the file and shorter than requested, so the write, which
+// would have copied garbage, is not carried out.
 func ExampleChain_broken() {
 	from, removeFrom := exampleFile("0123456789")
 	defer removeFrom()

@@ -7,21 +7,21 @@ import (
 	"github.com/ringfile/ringfile/internal/outside"
 )
 
-// gate is a weighted semaphore: who came first enters first. Callers may be in bubbles of
-// testing/synctest, each in another.
+// gate is a weighted semaphore, first come, first served. Callers may be in synctest bubbles, each in a
+// different one.
 type gate struct {
 	mu      sync.Mutex
 	free    int64
 	waiting []*entrant
 }
 
-// entrant waits at a gate.
+// entrant is a waiter at a gate.
 type entrant struct {
 	weight int64
 	let    chan struct{} // of outside
 }
 
-// enter takes weight, at most what there is in all, and reports false if stop fires before.
+// enter takes weight, at most the total, and returns false if stop fires first.
 func (g *gate) enter(weight int64, stop <-chan struct{}) bool {
 	if g.tryEnter(weight) {
 		return true
@@ -62,7 +62,7 @@ func (g *gate) tryEnter(weight int64) bool {
 	return true
 }
 
-// leave gives back what enter has taken.
+// leave returns what enter has taken.
 func (g *gate) leave(weight int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,7 +70,7 @@ func (g *gate) leave(weight int64) {
 	g.admit()
 }
 
-// admit lets in whoever there is room for. mu is held.
+// admit admits the waiters that there is room for. mu is held.
 func (g *gate) admit() {
 	for len(g.waiting) > 0 && g.waiting[0].weight <= g.free {
 		w := g.waiting[0]

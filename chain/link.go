@@ -56,8 +56,8 @@ func (l *link) rest() [][]byte {
 	return nil
 }
 
-// call carries out what is left of l as a method of File does. With a context that cannot end the ones
-// that take a context are the plain ones.
+// call carries out what is left of l as a method of File does. With a context that cannot end, the
+// methods with a context are the plain ones.
 func (l *link) call(ctx context.Context) {
 	n, off := 0, l.off+int64(l.n)
 	switch l.op {
@@ -84,8 +84,8 @@ var ended = func() context.Context {
 	return ctx
 }()
 
-// isOpen reports whether an engine is, at no cost: a call that it does not carry out fails otherwise
-// if the engine has been closed.
+// isOpen reports whether an engine is open, at no cost: with an ended context a call is not carried
+// out, and the error tells a closed engine.
 func isOpen(e *ringfile.Engine) bool {
 	return e.Call(ended, "", nil) != ringfile.ErrEngineClosed
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// maxChains is how many chains run at a time on an engine, more than there can be.
+// maxChains is an upper limit, never reached, of the chains that run at a time on an engine.
 const maxChains = 1 << 40
 
-// orders has a *gate for each engine, by a weak pointer to it: chains that run hold some of it, one
-// that drains holds all.
+// orders has a *gate for each engine, keyed by a weak pointer to it: a running chain holds a unit of
+// it, one that drains holds all.
 var orders sync.Map
 
-// order returns the gate of the engine of the first file that is still to be used, nil if there is
-// none.
+// order returns the gate of the engine of the first file whose operations are still to be carried out,
+// nil if there is none.
 func (c *Chain) order() *gate {
 	if c.next == c.n || !isFile(c.links[c.next].file) {
 		return nil

@@ -23,7 +23,7 @@ const (
 	maxKnown    = 8
 )
 
-// part is links that a ring carries out together, and files that are known.
+// part is a run of links that a ring carries out together, and the files that are known.
 type part struct {
 	links  []*link
 	files  []held
@@ -41,13 +41,13 @@ type held struct {
 	size int64 // when the part was made up
 }
 
-// known is what does not change about a file.
+// known holds the properties of a file that do not change.
 type known struct {
 	file weak.Pointer[ringfile.File]
 	facts
 }
 
-// facts decide on the route of a file's operations.
+// facts decide the route of a file's operations.
 type facts struct {
 	dev    uint64 // of the file system, or of the block device
 	disk   bool   // a regular file of a file system on a block device, or a block device
@@ -55,8 +55,8 @@ type facts struct {
 	append bool   // O_APPEND
 }
 
-// onRing has a ring carry out links from next on. It reports false if these are not for a ring: the
-// next is to be called then.
+// onRing has a ring carry out links from next on. It returns false if these are not for a ring: the
+// next one is then to be made by a call.
 func (c *Chain) onRing() (ran bool, err error) {
 	p := &c.part
 	defer p.forget()
@@ -75,9 +75,9 @@ func (c *Chain) onRing() (ran bool, err error) {
 	return true, c.settle()
 }
 
-// gather makes up a part of links from next on, and returns its device. It reports false if a ring
-// gains nothing: alone an operation is a method of File, and a ring carries out syncs, buffered
-// transfers and writes that make a file longer in threads of the kernel, where the caller has its own.
+// gather collects a part, of links from next on, and returns its device. It returns false if a ring
+// gains nothing: a single operation is a method of File, and syncs, buffered transfers and writes that
+// extend a file would each occupy a kernel thread, where the caller already has one.
 func (c *Chain) gather() (dev uint64, ok bool) {
 	p := &c.part
 	for _, l := range c.links[c.next:min(c.n, c.next+depth)] {
@@ -101,7 +101,7 @@ func (c *Chain) gather() (dev uint64, ok bool) {
 	return dev, p.gains()
 }
 
-// gains reports whether the links are for a ring, as far as they have been looked at.
+// gains reports whether the links examined so far are for a ring.
 func (p *part) gains() bool {
 	return len(p.links) > 1 && slices.ContainsFunc(p.links, func(l *link) bool { return l.op.moves() })
 }
@@ -114,7 +114,7 @@ func (l *link) suits(k facts) bool {
 		len(l.vec) <= maxIovecs
 }
 
-// facts returns what is known about f, and nothing for what a ring is not for.
+// facts returns what is known about f; the zero value if it is not for a ring.
 func (p *part) facts(f *ringfile.File) facts {
 	if !isFile(f) || f.Engine().Backend() != ringfile.BackendURing {
 		return facts{}
@@ -152,7 +152,7 @@ func (p *part) file(f *ringfile.File) *held {
 	return &p.files[len(p.files)-1]
 }
 
-// look finds out about a file. It asks no server.
+// look gathers the facts about a file. It asks no file server.
 func look(f *ringfile.File) (h held, k facts, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -179,8 +179,8 @@ func look(f *ringfile.File) (h held, k facts, err error) {
 	return h, k, errors.Join(failed, err)
 }
 
-// hold runs the flight while the descriptors of the files from i on are held open. It reports false,
-// and has run nothing, if one has been closed.
+// hold runs the flight while it holds the descriptors of the files from i on open. It returns false,
+// having run nothing, if one has been closed.
 func (p *part) hold(i int, r *ring) (ran bool) {
 	if i == len(p.files) {
 		p.prepare()
@@ -243,9 +243,9 @@ func (p *part) vector(l *link) []unix.Iovec {
 	return v
 }
 
-// settle looks at what became of the links of the part, in order, finishes what the kernel has left
-// undone without an error that is final, and returns the error of the one that broke the chain. Where
-// the kernel stopped, the next part goes on.
+// settle goes through the results of the part's links, in order, finishes those that the kernel has
+// left incomplete without a final error, and returns the error of the one that broke the chain. Where
+// the kernel stopped, the next part continues.
 func (c *Chain) settle() error {
 	for i, l := range c.part.links {
 		res, left, stopped := int(c.part.flight.res[i]), l.want()-l.n, false
@@ -278,7 +278,7 @@ func (c *Chain) settle() error {
 	return nil
 }
 
-// move takes note that the kernel has moved n bytes.
+// move records that the kernel has moved n bytes.
 func (l *link) move(n int) {
 	if l.op.reads() && race.Enabled {
 		race.Wrote(l.buf[min(l.n, len(l.buf)):min(l.n+n, len(l.buf))])
@@ -293,8 +293,8 @@ func (l *link) move(n int) {
 }
 
 // mayHelp reports whether an operation that failed on a ring with errno may succeed as a system call:
-// the kernel or the file system does not know it, not in this form, or there is a shortage that a ring
-// does not wait for. If it fails there too, that error is the right one.
+// because the kernel or the file system does not support it, or not in this form, or because of a
+// shortage that a ring does not wait for. If it fails there too, that error is the right one.
 func mayHelp(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EAGAIN, syscall.EINTR, syscall.ECANCELED,

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// depth is how many entries a ring has in flight. A longer chain goes in parts.
+	// depth is how many entries a ring may have in flight. A longer chain is split into parts.
 	depth = 64
-	// workers is how many threads of the kernel serve a ring: syncs need one each.
+	// workers is how many kernel threads serve a ring: each sync needs one.
 	workers = 16
 )
 
-// flight is entries that the kernel gets together, as one chain. Until it has completed all of them
-// the caller waits, who holds the descriptors and the memory that they name.
+// flight is a list of entries that the kernel gets together, as one chain. The caller, who holds the
+// descriptors and the memory that they refer to, waits until the kernel has completed all of them.
 type flight struct {
 	sqes    []uring.SQE // but for UserData
 	res     []int32     // what became of each; an entry that the kernel has not taken ends with EAGAIN
@@ -26,14 +26,15 @@ type flight struct {
 	done    chan struct{}
 }
 
-// ring is an io_uring that takes whole chains. Callers queue flights and wait; they never enter it.
+// ring is an io_uring that accepts whole chains. Callers queue flights and wait; they never enter it.
 //
-// The kernel takes as many entries as io_uring_enter says, and ends a chain with the last of them.
-// So the submitter is the only one that fills the submission queue and enters to submit, always for
-// whole flights; the reaper only waits. mu is never held across a system call.
+// The kernel consumes as many entries as io_uring_enter says, and ends a chain with the last of them.
+// So only the submitter fills the submission queue and enters to submit, always with whole flights; the
+// reaper only waits. mu is never held during a system call.
 //
-// The kernel delivers completions in the thread that has submitted, which waits there for a submission that
-// sleeps. So the submitter is bound to its thread, in which nothing else runs, until all has completed.
+// The kernel delivers completions in the thread that submitted, which has to wait there for a
+// submission that sleeps. So the submitter is bound to its thread, in which nothing else runs, until
+// everything has completed.
 type ring struct {
 	u    *uring.Ring
 	room gate // entries, depth in all
@@ -57,7 +58,7 @@ func newRing(u *uring.Ring) *ring {
 	return r
 }
 
-// run has the kernel carry f out, which has at most depth entries, and waits for that.
+// run has the kernel carry out f, which has at most depth entries, and waits for it.
 func (r *ring) run(f *flight) {
 	n := len(f.sqes)
 	f.res = append(f.res[:0], make([]int32, n)...)
@@ -78,7 +79,7 @@ func (r *ring) run(f *flight) {
 	r.room.leave(int64(n))
 }
 
-// submitter submits what is queued, until there is nothing and all has completed.
+// submitter submits what is queued, until nothing is left and everything has completed.
 func (r *ring) submitter() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -88,7 +89,7 @@ func (r *ring) submitter() {
 	}
 }
 
-// rouse wakes the submitter if it rests. mu is held.
+// rouse wakes the submitter if it is idle. mu is held.
 func (r *ring) rouse() {
 	if r.resting {
 		r.resting = false
@@ -96,8 +97,9 @@ func (r *ring) rouse() {
 	}
 }
 
-// fill moves what is queued into the submission queue, which is empty and has room for all that may
-// be in flight. If there is nothing, and all has completed, it reports false, and the submitter must end.
+// fill moves what is queued into the submission queue, which is empty and has room for everything that
+// may be in flight. If there is nothing, and everything has completed, it returns false, and the
+// submitter must end.
 func (r *ring) fill() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,8 +124,9 @@ func (r *ring) fill() bool {
 	return r.submitting
 }
 
-// submit submits the entries of the submission queue. What the kernel leaves, for lack of memory, is
-// not submitted later, when it would be no part of its chain any more: it ends with EAGAIN.
+// submit submits the entries of the submission queue. Entries that the kernel does not accept, for lack
+// of memory, are not submitted later, when they would no longer be part of their chain: they end with
+// EAGAIN.
 func (r *ring) submit(ids []uint64) []uint64 {
 	r.u.Flush()
 	taken := r.enter()
@@ -141,8 +144,8 @@ func (r *ring) submit(ids []uint64) []uint64 {
 	return ids
 }
 
-// enter has the kernel take the visible entries, and returns how many it has taken. What it refuses for
-// the moment, for lack of memory, is not worth waiting for, as a call can do it.
+// enter has the kernel consume the visible entries, and returns how many it has consumed. If it refuses
+// temporarily, for lack of memory, waiting is not worth it, because a call can do the work.
 func (r *ring) enter() int {
 	for {
 		n, err := r.u.Enter(r.u.SQReady(), 0, 0)
@@ -167,7 +170,7 @@ func (r *ring) isBroken() bool {
 	return r.broken
 }
 
-// reaper waits for completions, until none is owed.
+// reaper waits for completions until none is outstanding.
 func (r *ring) reaper() {
 	for r.owes() {
 		if _, err := r.u.Enter(0, 1, uring.EnterGetEvents); err != nil && err != syscall.EINTR {
@@ -176,7 +179,7 @@ func (r *ring) reaper() {
 	}
 }
 
-// owes takes the completions that are there, and reports whether there are more to come. If not, the
+// owes reaps the completions that have arrived, and reports whether more are outstanding. If not, the
 // reaper must end.
 func (r *ring) owes() bool {
 	r.mu.Lock()
@@ -185,8 +188,8 @@ func (r *ring) owes() bool {
 	return r.reaping
 }
 
-// reap takes the completions that are there, and reports whether there are more to come. mu is held. Only
-// the reaper calls it, or the submitter while there is none.
+// reap reaps the completions that have arrived, and reports whether more are outstanding. mu is held.
+// Only the reaper calls it, or the submitter while there is no reaper.
 func (r *ring) reap() bool {
 	var cqes [depth]uring.CQE
 	for {
@@ -204,7 +207,7 @@ func (r *ring) reap() bool {
 	}
 }
 
-// complete notes what became of an entry. mu is held.
+// complete records the result of an entry. mu is held.
 func (r *ring) complete(id uint64, res int32) {
 	f := r.flights[id/depth]
 	if f == nil || id%depth >= uint64(len(f.res)) {

@@ -1,5 +1,5 @@
-// Package copyfile copies files, in the quickest way that there is for the two of them: sharing the
-// blocks, a copy within the kernel, or reads and writes.
+// Package copyfile copies files in the fastest way available for the two files: sharing blocks, a copy
+// within the kernel, or reads and writes.
 package copyfile
 
 import (
@@ -18,83 +18,84 @@ import (
 	"github.com/ringfile/ringfile/stream"
 )
 
-// Config says how Copy copies. The zero value is what programs want.
+// Config says how Copy copies. The zero value suits most programs.
 type Config struct {
-	// Direct moves the data past the page cache, where a file system offers O_DIRECT, with many
-	// requests in flight: for copies that nobody will read soon, and that must not push out of the
-	// page cache what others do read.
+	// Direct bypasses the page cache, where the file system offers O_DIRECT, with many requests in
+	// flight: for copies that nobody will read soon and that must not evict what others read.
 	Direct bool
 
-	// Uncached reads and writes through the page cache and leaves nothing there that was not there before,
-	// as stream.Config.Uncached does, which also says what is left, and what goes, where the kernel cannot: for copies that
-	// must not push out what others read, faster than Direct. Small files take longer. Direct goes before it,
-	// where that is possible; on other systems than Linux it does nothing.
+	// Uncached reads and writes through the page cache and leaves nothing there that was not there
+	// before, as stream.Config.Uncached does; that also says what is left, and what is dropped, where
+	// the kernel cannot. It is for copies that must not evict what others read, and is faster than
+	// Direct. Small files take longer. If Direct is set too, Direct is used where possible. On systems
+	// other than Linux Uncached has no effect.
 	Uncached bool
 
-	// Owner gives dst the owner and the group of src as well, and with both of them the set-user-ID,
-	// set-group-ID and sticky bits. Only root may give a file to others: for any other user a refusal
-	// is no error, and dst is without the bits, as with cp -p.
+	// Owner gives dst the owner and the group of src as well and, if both could be set, the
+	// set-user-ID, set-group-ID and sticky bits. Only root may give a file to others: for any other
+	// user a refusal is not an error, and dst lacks the bits, as with cp -p.
 	Owner bool
 
-	// Progress, if not nil, is called with the number of bytes each time that some have been
-	// copied, by the goroutine that called Copy. Holes do not count.
+	// Progress, if not nil, is called by the goroutine that called Copy, with the number of bytes, each
+	// time some have been copied. Holes do not count.
 	Progress func(bytes int64)
 
 	// Engine carries the copy out. Nil: the default engine.
 	Engine *ringfile.Engine
 }
 
-// ErrIncomplete is in the error of a Copy that failed half-way and could not put things right: dst
-// existed, so that it was not removed, and now holds a part of src.
+// ErrIncomplete is wrapped by the error of a Copy that failed midway and could not clean up: dst
+// existed before, so it was not removed, and now holds a part of src.
 var ErrIncomplete = errors.New("the destination existed before and is incomplete now")
 
-// MetadataError is in the error of a Copy whose data is complete: dst has the contents of src, but its
-// permissions or times could not be set, as on file systems that have none. Its permissions are
-// then no wider than those of src, but that the owner may write, or those that an existing dst had.
+// MetadataError is wrapped by the error of a Copy whose data is complete: dst has the contents of src,
+// but its permissions or times could not be set, for example on file systems that have none. dst's
+// permissions are then no wider than those of src, except that the owner may write, or they are those
+// that an existing dst had.
 type MetadataError struct {
-	// Err is what was refused, one *fs.PathError or several: "chown", "chmod", "setxattr", "chtimes".
+	// Err is what was refused, one or more *fs.PathError: "chown", "chmod", "setxattr", "chtimes".
 	Err error
 }
 
 func (e *MetadataError) Error() string { return "copied, but not as it was: " + e.Err.Error() }
 
-// Unwrap gives what was refused, so that errors.Is(err, fs.ErrPermission) works.
+// Unwrap returns what was refused, so that errors.Is(err, fs.ErrPermission) works.
 func (e *MetadataError) Unwrap() error { return e.Err }
 
 // errSameFile is the error of a Copy onto itself.
 var errSameFile = errors.New("source and destination are the same file")
 
-// errNotRegular is the error of a Copy from or to a pipe, a device or the like.
+// errNotRegular is the error of a Copy from or to a pipe, a device or another special file.
 var errNotRegular = errors.New("not a regular file")
 
-// errLeft is in the error of a Copy whose context has ended while a device does not answer.
-var errLeft = errors.New("a device does not answer; the destination is cleaned up when it does")
+// errLeft is wrapped by the error of a Copy whose context has ended while a device does not answer.
+var errLeft = errors.New("a device does not answer; the destination will be cleaned up when it does")
 
-// patience is how long Copy waits, after its context has ended, for the end of the call that is under
-// way, and for dst to be cleaned up.
+// patience is how long Copy waits, after its context has ended, for the call in progress to end and for
+// dst to be cleaned up.
 const patience = time.Second
 
 // Copy copies the regular file src to dst, with its permissions (mode and POSIX access control list)
-// and its times of access and modification; owner and set-user-ID bits are copied with Config.Owner only,
-// extended attributes not at all, and nothing is synced. Holes stay holes. It returns the size of the
-// copy. An existing dst is overwritten in place: whoever has it open sees that, and a symbolic link is
-// followed. Copying a file onto itself is refused.
+// and its access and modification times, and returns the size of the copy. Owner and set-user-ID bits
+// are copied with Config.Owner only, extended attributes are not copied, and nothing is synced. Holes
+// stay holes. An existing dst is overwritten in place: whoever has it open sees the change, and a
+// symbolic link is followed. Copying a file onto itself is refused.
 //
-// It takes the quickest way that there is for the two files: sharing the blocks (FICLONE), a copy
-// within the kernel (copy_file_range(2)), or reads and writes: many in flight with Config.Direct, and nothing
-// else than these with Config.Uncached, unless blocks are shared.
-// Where the kernel's ways are refused, for whatever reason, it reads and writes.
+// Copy uses the fastest way available for the two files: sharing blocks (FICLONE), a copy within the
+// kernel (copy_file_range(2)), or reads and writes. With Config.Direct the reads and writes are many in
+// flight at once; with Config.Uncached they are the only way used, unless blocks are shared. If the
+// kernel refuses the other ways, for whatever reason, Copy reads and writes.
 //
-// If the data cannot be copied, dst is removed if it was created; if it had existed,
-// errors.Is(err, ErrIncomplete) holds as soon as dst has been changed. A program that is killed leaves a
-// dst that is shorter than src. If only the permissions or times cannot be set, dst stays, complete, and
-// the error has a *MetadataError. A src that changes meanwhile gives a mixture; one that grows, or is
-// longer than it says, is copied up to the end that the reading finds.
+// If the data cannot be copied, dst is removed if it was created; if it existed before, errors.Is(err,
+// ErrIncomplete) holds as soon as dst has been changed. A program that is killed leaves a dst that is
+// shorter than src. If only the permissions or times cannot be set, dst is kept, complete, and the
+// error wraps a *MetadataError. If src changes meanwhile, the copy is a mixture; if src grows, or is
+// longer than its reported size, it is copied up to the end that reading finds.
 //
-// When ctx ends, the copy is given up and the error matches the cause of ctx. Copy then waits until dst
-// has been cleaned up, which may take as long as the device needs for a few megabytes, but no longer
-// than a second: if a device does not answer, a dst that was created is removed behind Copy's back, once
-// the device does, and one that existed may be incomplete.
+// When ctx ends, the copy is abandoned and the error matches the cause of ctx. Copy then waits until
+// dst has been cleaned up, which may take as long as the device needs for a few megabytes, but no
+// longer than a second. If the device does not answer, a dst that was created is removed in the
+// background once it does, and one that existed may be incomplete.
 //
 // The error wraps a *fs.PathError if it concerns one of the files, otherwise a *os.LinkError.
 func Copy(ctx context.Context, dst, src string, c Config) (n int64, err error) {
@@ -121,7 +122,7 @@ type copying struct {
 	config           Config
 	srcName, dstName string
 
-	// Of runUntil.
+	// Used by runUntil.
 	moved   chan int64  // bytes copied, for Progress; nil if nobody asks
 	decided atomic.Bool // what the caller is told: how the copy ended, or, if it is quicker, that it has left
 
@@ -140,7 +141,8 @@ type copying struct {
 	written int64          // where it stands
 }
 
-// file is one of the two files. What is not a transfer is done by its *os.File, within a call of the engine.
+// file is one of the two files. Anything that is not a transfer goes through its *os.File, within a
+// call of the engine.
 type file struct {
 	*os.File
 	ring   *ringfile.File // the same, for transfers; nil until there is one
@@ -158,7 +160,7 @@ func (f file) close() error {
 	return nil
 }
 
-// runUntil runs the copy in a goroutine of its own, which the caller can leave behind.
+// runUntil runs the copy in a goroutine of its own, which the caller can abandon.
 func (cp *copying) runUntil() (int64, error) {
 	type result struct {
 		n   int64
@@ -244,13 +246,13 @@ func (cp *copying) ended() error {
 	return nil
 }
 
-// wrap makes err, which may concern either file, what Copy returns.
+// wrap turns err, which may concern either file, into the error that Copy returns.
 func (cp *copying) wrap(err error) error {
 	return &os.LinkError{Op: "copy", Old: cp.srcName, New: cp.dstName, Err: err}
 }
 
-// call makes blocking system calls about one of the files, as one of the bounded ones of the engine. It
-// waits for them: whoever must not wait has left this goroutine behind.
+// call makes blocking system calls on one of the files, counted against the engine's limit. It waits
+// for them: a caller that must not wait has abandoned this goroutine.
 func (cp *copying) call(name string, fn func() error) error {
 	err := cp.engine.Call(context.Background(), name, fn)
 	if err == ringfile.ErrEngineClosed {
@@ -259,7 +261,7 @@ func (cp *copying) call(name string, fn func() error) error {
 	return err
 }
 
-// open opens both files, and prepares dst, once it is certain that it is not src.
+// open opens both files and, once it is certain that dst is not src, prepares dst.
 func (cp *copying) open() error {
 	if err := cp.call(cp.srcName, cp.openSource); err != nil {
 		return err
@@ -329,8 +331,8 @@ func (cp *copying) openDestination() (err error) {
 	return err
 }
 
-// refuseSpecial returns an error if the named file is there and is something that must not be opened: a
-// FIFO would wait for its other end, and a device may do anything.
+// refuseSpecial returns an error if the named file exists and must not be opened: a FIFO would wait for
+// its other end, and a device may do anything.
 func refuseSpecial(name string) error {
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
 		return &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
@@ -338,7 +340,7 @@ func refuseSpecial(name string) error {
 	return nil
 }
 
-// openFile opens one of the files, with O_DIRECT if that is wanted and possible.
+// openFile opens one of the files, with O_DIRECT if requested and possible.
 func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, err error) {
 	if f.File, err = openFile(name, flag, perm); err == nil {
 		f.direct = cp.config.Direct && setDirect(f.File)
@@ -346,13 +348,13 @@ func (cp *copying) openFile(name string, flag int, perm fs.FileMode) (f file, er
 	return f, err
 }
 
-// truncate gives dst a size.
+// truncate sets the size of dst.
 func (cp *copying) truncate(size int64) error {
 	return cp.call(cp.dstName, func() error { return cp.dst.Truncate(size) })
 }
 
-// metadata gives dst the owner, the mode and the times of src, at last. What is refused does not keep the
-// rest.
+// metadata finally gives dst the owner, the mode and the times of src. If one is refused, the others
+// are still set.
 func (cp *copying) metadata() error {
 	mode := cp.info.Mode().Perm()
 	var refused error
@@ -408,7 +410,8 @@ func wrap(op string, f *os.File, err error) error {
 	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
-// undo removes dst if it was created here and is still there, and returns err, or that it remains.
+// undo removes dst if it was created here and still exists, and returns err, or an error that says that
+// it remains.
 func (cp *copying) undo(err error) error {
 	if !cp.created {
 		if cp.started && err != nil {
@@ -428,7 +431,7 @@ func (cp *copying) undo(err error) error {
 		err1 = remove() // whatever became of the engine
 	}
 	if err1 != nil {
-		return fmt.Errorf("%w; it could not be removed, and is incomplete: %w", err, err1)
+		return fmt.Errorf("%w; the destination could not be removed, and is incomplete: %w", err, err1)
 	}
 	return err
 }

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// kernelPiece is how much a call that cannot be interrupted copies.
+	// kernelPiece is how much an uninterruptible call copies.
 	kernelPiece = 8 << 20
-	// smallCopy is up to where a read and a write are quicker than a copy in the kernel.
+	// smallCopy is the size up to which a read and a write are faster than a copy in the kernel.
 	smallCopy = 64 << 10
 	// bufferSize is the size of the pieces that are read and written.
 	bufferSize = 256 << 10
-	// lastBlock is how much of a file is written last where most of the size is there before the contents.
+	// lastBlock is how much of a file is written last if most of the size is set before the contents.
 	lastBlock = 4096
 )
 
 var buffers = ringfile.NewBufferPool(bufferSize, 4096)
 
-// data copies the contents, in the quickest way, and returns the size of the copy.
+// data copies the contents, in the fastest way, and returns the size of the copy.
 func (cp *copying) data() (n int64, err error) {
 	size := cp.info.Size()
 	holes := size > 0 && mayHaveHoles(cp.info)
@@ -79,8 +79,8 @@ func (cp *copying) data() (n int64, err error) {
 	return end, nil
 }
 
-// atOnce copies the file in one go: by sharing its blocks, or, if it is small, by a read and a write. It
-// returns how much it has copied, and whether that is all.
+// atOnce copies the file in one step: by sharing its blocks or, if it is small, by a read and a write.
+// It returns how much it has copied, and whether that is everything.
 func (cp *copying) atOnce(small bool) (n int64, all bool, err error) {
 	if clone(cp.dst.File, cp.src.File) == nil {
 		st, err := cp.dst.Stat()
@@ -103,8 +103,8 @@ func (cp *copying) atOnce(small bool) (n int64, all bool, err error) {
 	return int64(m), end == io.EOF, nil // any other error comes again when the rest is read
 }
 
-// extents copies what is no hole, up to the last extent, which may be longer than it says, and returns
-// where that begins.
+// extents copies the data between holes, up to the last extent, which may be longer than reported, and
+// returns where that begins.
 func (cp *copying) extents(size int64) (off int64, err error) {
 	for off < size {
 		from, to := off, size
@@ -127,8 +127,8 @@ func (cp *copying) extents(size int64) (off int64, err error) {
 	return off, nil
 }
 
-// extent copies what lies from one offset to another, and returns how much there was before the end
-// of the file.
+// extent copies the range between two offsets, and returns how much there was before the end of the
+// file.
 func (cp *copying) extent(from, to int64) (n int64, err error) {
 	if n, err = cp.kernel(from, to); err != nil || from+n == to {
 		return n, err
@@ -137,8 +137,8 @@ func (cp *copying) extent(from, to int64) (n int64, err error) {
 	return n + m, err
 }
 
-// rest copies what lies behind off, to the end of the file, wherever that is: at size, unless the file
-// has changed, or does not say how long it is, as those in /proc. It returns the offset of the end.
+// rest copies from off to the end of the file, wherever that is: at size, unless the file has changed,
+// or does not report its length, like those in /proc. It returns the offset of the end.
 func (cp *copying) rest(off, size int64) (end int64, err error) {
 	n, err := cp.kernel(off, size)
 	off += n
@@ -162,8 +162,8 @@ func (cp *copying) streams() bool {
 	return cp.src.direct || cp.dst.direct || cp.config.Uncached && cp.info.Size() > 0
 }
 
-// kernel copies by copy_file_range(2). It ends early, without an error, where the kernel does not
-// want to go on, or the file has ended: reading on will tell.
+// kernel copies by copy_file_range(2). It ends early, without an error, if the kernel refuses to
+// continue, or the file has ended: reading on will tell.
 func (cp *copying) kernel(from, to int64) (n int64, err error) {
 	if cp.streams() || to-from <= smallCopy {
 		return 0, nil
@@ -186,8 +186,8 @@ func (cp *copying) kernel(from, to int64) (n int64, err error) {
 	return n, nil
 }
 
-// readAndWrite copies up to length bytes from off on by reads and writes, or, if length is 0, all up to
-// the end of the file.
+// readAndWrite copies up to length bytes from off on by reads and writes or, if length is 0, everything
+// up to the end of the file.
 func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 	if cp.streams() {
 		return cp.stream(off, length)
@@ -221,8 +221,8 @@ func (cp *copying) readAndWrite(off, length int64) (n int64, err error) {
 	}
 }
 
-// read reads at off. Files that say that they are empty, as those in /proc do, are read at the position,
-// as some of them must be, and so are others that have no offsets.
+// read reads at off. Files that report size zero, like those in /proc, are read at the position, as
+// some of them must be, and so are files without offsets.
 func (cp *copying) read(p []byte, off int64) (n int, err error) {
 	if cp.info.Size() > 0 && !cp.noOffsets {
 		n, err = cp.src.ring.ReadAt(p, off)
@@ -234,7 +234,8 @@ func (cp *copying) read(p []byte, off int64) (n int, err error) {
 	return cp.src.ring.Read(p)
 }
 
-// stream is readAndWrite with many requests in flight, on the side that has O_DIRECT, or past the page cache.
+// stream is readAndWrite with many requests in flight on the side that has O_DIRECT, or without filling
+// the page cache.
 func (cp *copying) stream(off, length int64) (n int64, err error) {
 	r := stream.NewReaderContext(cp.contextFor(cp.src), cp.src.ring, stream.Config{Offset: off, Length: length, Uncached: cp.config.Uncached})
 	defer r.Close()
@@ -259,8 +260,8 @@ func (cp *copying) stream(off, length int64) (n int64, err error) {
 	return n, err
 }
 
-// contextFor returns the context for a stream of f. Without O_DIRECT it would have each piece
-// copied once more; to look at it between pieces is enough there.
+// contextFor returns the context for a stream of f. Without O_DIRECT a context would cause each piece
+// to be copied once more; there it is enough to check it between pieces.
 func (cp *copying) contextFor(f file) context.Context {
 	if f.direct {
 		return cp.ctx

@@ -26,11 +26,11 @@ func ExampleCopy() {
 	var refused *copyfile.MetadataError
 	switch {
 	case errors.As(err, &refused):
-		log.Print(err) // the data is there
+		log.Print(err) // the data is complete
 	case errors.Is(err, copyfile.ErrIncomplete):
 		log.Fatalf("%s was there before, and is overwritten in part: %v", dst, err)
 	case err != nil:
-		log.Fatal(err) // dst is not there
+		log.Fatal(err) // dst does not exist
 	}
 	st, _ := os.Stat(dst)
 	fmt.Println(n, st.Mode())

@@ -14,8 +14,8 @@ import (
 	"github.com/ringfile/ringfile/internal/sysio"
 )
 
-// openFile opens a file as os.OpenFile does, but does not try the runtime's poller on it, which would take a
-// third of the system calls of the copy of a small file.
+// openFile opens a file as os.OpenFile does, but does not try to add it to the runtime's poller, which
+// would take a third of the system calls for copying a small file.
 func openFile(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
 	err = sysio.RetryEINTR(func() error {
 		fd, err := unix.Open(name, flag|unix.O_CLOEXEC|unix.O_LARGEFILE, uint32(perm.Perm()))
@@ -30,7 +30,7 @@ func openFile(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
 	return f, nil
 }
 
-// control makes system calls on the descriptor of f, which stays open meanwhile.
+// control makes system calls on the descriptor of f, which stays open in the meantime.
 func control(f *os.File, do func(fd int) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -49,8 +49,8 @@ func between(dst, src *os.File, do func(dst, src int) error) error {
 	})
 }
 
-// setDirect switches O_DIRECT on for f, and reports whether it is: not where the file system does not
-// offer that for this file. See statx(2), STATX_DIOALIGN, and fcntl(2), F_SETFL.
+// setDirect switches O_DIRECT on for f, and reports whether it is on: not where the file system does
+// not support it for this file. See statx(2), STATX_DIOALIGN, and fcntl(2), F_SETFL.
 func setDirect(f *os.File) bool {
 	return control(f, func(fd int) error {
 		var st unix.Statx_t
@@ -86,15 +86,15 @@ func copyRange(dst, src *os.File, off, length int64) (n int, err error) {
 	return n, err
 }
 
-// mayHaveHoles reports whether a file takes less room than its size.
+// mayHaveHoles reports whether a file takes less space than its size.
 func mayHaveHoles(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Blocks < (st.Size+511)/512
 }
 
-// nextData returns from where to where, at or behind off, there is data: an empty range at size if
-// there is none. Where the file system does not tell, all is data. Nobody else may use the file position
-// meanwhile.
+// nextData returns the start and the end of the next data at or after off: an empty range at size if
+// there is none. Where the file system does not report holes, everything is data. Nobody else may use
+// the file position meanwhile.
 func nextData(f *os.File, off, size int64) (from, to int64) {
 	from, to = off, size // where nothing is known, reading tells
 	control(f, func(fd int) error {
@@ -119,7 +119,7 @@ func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
 	return int(st.Uid), int(st.Gid), true
 }
 
-// setTimes gives f the times of access and modification in info. See utimensat(2).
+// setTimes gives f the access and modification times in info. See utimensat(2).
 func setTimes(f *os.File, info fs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -144,7 +144,7 @@ func getACL(f *os.File) (a acl.List) {
 	return a
 }
 
-// setACL gives f the access control list a, or, if that is nil, takes away what f has, and reports
+// setACL gives f the access control list a or, if that is nil, removes the one it has, and reports
 // whether there was something to do. See fsetxattr(2).
 func setACL(f *os.File, a acl.List) (done bool, err error) {
 	switch {

@@ -25,15 +25,15 @@ type attribute struct {
 	value []byte
 }
 
-// isLabel reports whether a security module tells files apart by the attribute. What is in security.* besides is
-// about the content (capabilities, checksums), which is another one.
+// isLabel reports whether the attribute is a label of a security module. Other security.* attributes
+// describe the content (capabilities, checksums), which is replaced.
 func isLabel(name string) bool { return name == "security.selinux" || name == "security.SMACK64" }
 
 // attributesOf reads the attributes of a file with that mode, which is no symbolic link.
 func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 	names, err := readAttribute(func(p []byte) (int, error) { return unix.Llistxattr(name, p) })
 	if err != nil {
-		return a, fmt.Errorf("the names of extended attributes cannot be read: %w", err)
+		return a, fmt.Errorf("reading the names of extended attributes: %w", err)
 	}
 	var n int
 	a.list = acl.Read(func(p []byte) (int, error) {
@@ -43,7 +43,7 @@ func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 	// A sandbox may refuse the call. If there is a list the group's bits are its mask: without them it gives nobody
 	// anything, and the mode alone gives nobody more.
 	if a.list.Unknown() && (!refused(err) || mode&0o077 != 0) {
-		return a, fmt.Errorf("the access control list cannot be read: %w", err)
+		return a, fmt.Errorf("reading the access control list: %w", err)
 	}
 	for attr := range strings.SplitSeq(string(names), "\x00") {
 		if !strings.HasPrefix(attr, "user.") && !isLabel(attr) {
@@ -51,7 +51,7 @@ func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 		}
 		value, err := readAttribute(func(p []byte) (int, error) { return unix.Lgetxattr(name, attr, p) })
 		if err != nil {
-			return a, fmt.Errorf("the extended attribute %s cannot be read: %w", attr, err)
+			return a, fmt.Errorf("reading the extended attribute %s: %w", attr, err)
 		}
 		if value != nil { // nobody has removed it meanwhile
 			a.named = append(a.named, attribute{attr, value})
@@ -60,7 +60,7 @@ func attributesOf(name string, mode fs.FileMode) (a attributes, err error) {
 	return a, nil
 }
 
-// refused reports whether a call that has failed so is one that a sandbox does not let us make.
+// refused reports whether err means that a sandbox refuses the call.
 func refused(err error) bool { return err == syscall.EPERM || err == syscall.ENOSYS }
 
 // readAttribute returns what get, which is getxattr(2), listxattr(2) or the like, puts into p; nil if it is not there,
@@ -81,8 +81,8 @@ func readAttribute(get func(p []byte) (int, error)) ([]byte, error) {
 	}
 }
 
-// keepNamed gives f the attributes that have a meaning to programs and to security modules. A label is kept if the
-// policy lets us: it often differs without a consequence, as it says who made the file.
+// keepNamed gives f the attributes that have a meaning to programs and to security modules. A label is
+// kept if the policy allows it: it often differs harmlessly, as it depends on who created the file.
 func (a attributes) keepNamed(f *ringfile.File) error {
 	if len(a.named) == 0 {
 		return nil
@@ -104,8 +104,8 @@ func (a attributes) keepNamed(f *ringfile.File) error {
 	})
 }
 
-// keepAccess gives f, which nobody but its owner may use yet, the access control list, or takes away one that it has
-// inherited, and gives it the mode. In a mode with a list the group's bits are the mask of that.
+// keepAccess gives f, which only its owner may use so far, the access control list, or removes one that
+// it has inherited, and sets the mode. In a mode with a list the group bits are the list's mask.
 func (a attributes) keepAccess(f *ringfile.File, mode fs.FileMode) error {
 	if a.list.Unknown() {
 		return f.Chmod(mode) // by which a list that f has inherited gives nobody anything either

@@ -11,15 +11,16 @@ import (
 	"github.com/ringfile/ringfile/fsys"
 )
 
-// dir is a directory in which files are being replaced. Those who do that at the same time have one of it, so
-// that its File shares their syncs.
+// dir is a directory in which files are being replaced. Concurrent replacements in a directory share
+// one, so that its File shares their syncs.
 type dir struct {
 	file  *ringfile.File // nil where directories cannot be synced
 	key   dirKey
 	users int // guarded by dirs.mu
 }
 
-// dirKey tells directories apart, whatever their names: one may have been renamed since somebody opened it.
+// dirKey identifies a directory regardless of its name: it may have been renamed since somebody opened
+// it.
 type dirKey struct {
 	engine   *ringfile.Engine
 	dev, ino uint64
@@ -30,7 +31,7 @@ var dirs struct {
 	open map[dirKey]*dir
 }
 
-// openDir opens the named directory, or has part in one that is open.
+// openDir opens the named directory, or shares one that is open.
 func openDir(ctx context.Context, s fsys.FS, name string) (*dir, error) {
 	if !syncsDirs {
 		return new(dir), nil
@@ -61,7 +62,7 @@ func openDir(ctx context.Context, s fsys.FS, name string) (*dir, error) {
 	return d, nil
 }
 
-// keyOf finds out which directory f is.
+// keyOf returns the key of the directory f.
 func keyOf(ctx context.Context, f *ringfile.File) (key dirKey, err error) {
 	var info fs.FileInfo
 	found := make(chan fs.FileInfo, 1)
@@ -78,7 +79,7 @@ func keyOf(ctx context.Context, f *ringfile.File) (key dirKey, err error) {
 	return key, nil
 }
 
-// close ends a use. The last one closes the directory.
+// close drops a reference. The last one closes the directory.
 func (d *dir) close() {
 	if d.file == nil {
 		return
@@ -95,7 +96,7 @@ func (d *dir) close() {
 	}
 }
 
-// sync makes the names in the directory safe.
+// sync makes the names in the directory durable.
 func (d *dir) sync(ctx context.Context) error {
 	if d.file == nil {
 		return nil

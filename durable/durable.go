@@ -1,5 +1,5 @@
-// Package durable replaces files whole: after a crash a file has its old content or its new one, never a part,
-// and once a call has returned nil it has the new one.
+// Package durable replaces whole files atomically: after a crash a file has its old content or its new
+// content, never a mixture, and once a call has returned nil it has the new content.
 //
 //	err := durable.ReplaceFile(ctx, "state.json", data, 0o644)
 //
@@ -15,36 +15,39 @@
 //	}
 //	return r.Commit(ctx)
 //
-// The content is written to a temporary file in the directory of the file, which is synced, renamed, and the
-// directory is synced. Goroutines that replace files in one directory at the same time share the syncs of that.
+// The content is written to a temporary file in the same directory, which is synced and renamed; then
+// the directory is synced. Goroutines that replace files in one directory at the same time share the
+// syncs of the directory.
 //
 // What is replaced:
 //
-//   - A symbolic link is followed, and stays; what it leads to is replaced.
-//   - The mode, the owner and the group of an existing file are kept, as Create finds them. If the owner or the
-//     group cannot be, as only root may give files away, nothing is replaced and the error says so.
-//   - On Linux the POSIX access control list is kept, and the extended attributes whose names begin with "user.", or
-//     nothing is replaced. The labels of SELinux and Smack are kept where the policy allows it; otherwise the
-//     file has the label that new files get there. Attributes that are about the content (security.capability,
-//     security.ima), those of trusted.*, NFSv4's access control lists and flags (chattr(1)) are not kept.
-//     Elsewhere neither lists nor attributes are.
-//   - A sandbox may refuse the system calls about extended attributes (EPERM, ENOSYS). Then attributes are lost, and
-//     whether there is a list is not known: files that only their owner may use are replaced, of others nothing is,
-//     as their new mode alone could let somebody do what the list did not.
-//   - Until it has all of these, nobody but its owner may open the new file.
-//   - A new file has the mode perm, less the umask.
+//   - A symbolic link is followed and kept; its target is replaced.
+//   - The mode, the owner and the group of an existing file, as Create finds them, are kept. If the
+//     owner or the group cannot be kept, because only root may give files away, nothing is replaced and
+//     the error says so.
+//   - On Linux the POSIX access control list and the extended attributes whose names begin with "user."
+//     are kept, or nothing is replaced. SELinux and Smack labels are kept where the policy allows it;
+//     otherwise the file gets the label of new files. Attributes that describe the content
+//     (security.capability, security.ima), trusted.* attributes, NFSv4 access control lists and flags
+//     (chattr(1)) are not kept. On other systems neither lists nor attributes are kept.
+//   - A sandbox may refuse the system calls for extended attributes (EPERM, ENOSYS). Attributes are
+//     then lost, and it is unknown whether there is an access control list: a file that only its owner
+//     may use is replaced, any other is not, because its new mode alone could permit what the list
+//     denied.
+//   - Until it has all of these, nobody but its owner can open the new file.
+//   - A file that did not exist before gets mode perm, before umask.
 //   - Only regular files are replaced. Other names (hard links) of a file keep the old content.
-//   - The file is replaced if its directory can be written to, even if the file itself can not.
+//   - A file is replaced if its directory is writable, even if the file itself is not.
 //
-// What stays behind: a replacement that fails, is abandoned or given up removes its temporary file. A crash
-// can leave one: its name is a dot, the file's name, and ".tmp-" with a random number.
+// What is left behind: a replacement that fails, is abandoned or times out removes its temporary file.
+// A crash can leave one: its name is a dot, the file's name, and ".tmp-" with a random number.
 //
-// A context ends a call on time, whatever the device does. What had begun may still take effect, even after a
-// later replacement; the file then has the old or one of the new contents, whole.
+// A context ends a call on time, whatever the device does. Work that had begun may still take effect,
+// even after a later replacement; the file then has its old content or one of the new ones, whole.
 //
-// Linux and other Unix systems keep these promises as far as the file system and the device do, see
-// docs/durability.md. On macOS a sync is F_FULLFSYNC. On Windows a file is replaced whole, but directories
-// cannot be synced: the old content may be back after a crash.
+// Linux and other Unix systems keep these promises as far as the file system and the device do; see
+// docs/durability.md. On macOS a sync is F_FULLFSYNC. On Windows a file is replaced atomically, but
+// directories cannot be synced: after a crash the old content may be back.
 package durable
 
 import (
@@ -63,8 +66,8 @@ import (
 	"github.com/ringfile/ringfile/fsys"
 )
 
-// FS has the functions of this package as methods, which use one engine. It is a small value, to be copied.
-// The zero value uses the default engine.
+// FS has the functions of this package as methods that use one engine. It is a small value, meant to be
+// copied. The zero value uses the default engine.
 type FS struct {
 	engine *ringfile.Engine // nil: the default engine
 }
@@ -72,13 +75,13 @@ type FS struct {
 // On returns the functions of this package on engine e.
 func On(e *ringfile.Engine) FS { return FS{e} }
 
-// ReplaceFile makes data the content of the named file, which need not exist. See the package comment. The
-// error is an *fs.PathError with Op "replace" and the name; the cause of ctx is within if that ended.
+// ReplaceFile makes data the content of the named file, which need not exist. See the package comment.
+// The error is a *fs.PathError with Op "replace" and the name; it wraps the cause of ctx if that ended.
 func ReplaceFile(ctx context.Context, name string, data []byte, perm fs.FileMode) error {
 	return FS{}.ReplaceFile(ctx, name, data, perm)
 }
 
-// Create starts the replacement of the named file, which need not exist. ctx is for this call only.
+// Create starts the replacement of the named file, which need not exist. ctx applies to this call only.
 func Create(ctx context.Context, name string, perm fs.FileMode) (*Replacement, error) {
 	return FS{}.Create(ctx, name, perm)
 }
@@ -96,8 +99,8 @@ func (s FS) ReplaceFile(ctx context.Context, name string, data []byte, perm fs.F
 	return r.Commit(ctx)
 }
 
-// Replacement is the new content of a file, on its way. Commit or Abandon ends it. It is not safe for concurrent
-// use.
+// Replacement is the new content of a file while it is being written. Commit or Abandon ends it. It is
+// not safe for concurrent use.
 type Replacement struct {
 	fs   fsys.FS
 	name string // as the caller has it
@@ -206,7 +209,7 @@ func discard(f *os.File, name string) {
 	os.Remove(name)
 }
 
-// resolve follows symbolic links, and returns where they lead and what is there, nil if nothing is.
+// resolve follows symbolic links, and returns the target's name and what is there, nil if nothing is.
 func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, error) {
 	for range 40 {
 		info, err := s.Lstat(ctx, name)
@@ -220,7 +223,7 @@ func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, 
 		case info.Mode().IsRegular():
 			return name, info, nil
 		case info.Mode().Type() != fs.ModeSymlink:
-			return "", nil, errors.New("not a regular file, and no other can be replaced")
+			return "", nil, errors.New("not a regular file; only those can be replaced")
 		}
 		link, err := s.Readlink(ctx, name)
 		if err != nil {
@@ -235,7 +238,7 @@ func resolve(ctx context.Context, s fsys.FS, name string) (string, fs.FileInfo, 
 	return "", nil, syscall.ELOOP
 }
 
-// Write adds p to the new content.
+// Write appends p to the new content.
 func (r *Replacement) Write(p []byte) (n int, err error) {
 	if r.over {
 		return 0, r.wrap(fs.ErrClosed)
@@ -247,13 +250,13 @@ func (r *Replacement) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// File returns the temporary file, for what Write does not do (WriteAt, ReadFrom, Allocate). It must neither be
-// closed nor used after Commit or Abandon.
+// File returns the temporary file, for what Write cannot do (WriteAt, ReadFrom, Allocate). It must not
+// be closed, nor used after Commit or Abandon.
 func (r *Replacement) File() *ringfile.File { return r.file }
 
-// Commit makes the new content that of the file. When it returns nil that is on the device. When it fails the
-// file has its old content, as a rule; after an error of the last step, the sync of the directory, or of ctx, it
-// may have the new one.
+// Commit makes the new content that of the file. If it returns nil, the new content is on the device.
+// If it fails, the file normally has its old content; after an error of the last step (the sync of the
+// directory), or of ctx, it may have the new one.
 func (r *Replacement) Commit(ctx context.Context) error {
 	if r.over {
 		return r.wrap(fs.ErrClosed)
@@ -283,8 +286,8 @@ func (r *Replacement) Commit(ctx context.Context) error {
 	return nil
 }
 
-// Abandon ends a replacement that has not been committed, and leaves nothing behind. It waits for that as long as
-// the context of the last call lasts.
+// Abandon ends a replacement that has not been committed and removes the temporary file. It waits for
+// that for as long as the context of the last call lasts.
 func (r *Replacement) Abandon() {
 	if r.over {
 		return
@@ -297,8 +300,9 @@ func (r *Replacement) Abandon() {
 	go os.Remove(r.temp) // the context has ended, or the engine is closed
 }
 
-// keep gives the new file the attributes, the owner, the group and the mode of the old one, in this order: whoever may
-// not use the old one may not use the new one at any moment, and what cannot be given by another owner is given before.
+// keep gives the new file the attributes, the owner, the group and the mode of the old one, in this
+// order: so nobody who may not use the old file may use the new one at any moment, and attributes that
+// only the owner can set are set before the owner changes.
 func (r *Replacement) keep(ctx context.Context) error {
 	if r.old == nil {
 		return nil
@@ -315,7 +319,7 @@ func (r *Replacement) keep(ctx context.Context) error {
 	})
 }
 
-// wrap makes err one of replacing the file: the names in it may be of the temporary one.
+// wrap makes err an error of replacing the file: the names in it may be those of the temporary file.
 func (r *Replacement) wrap(err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError

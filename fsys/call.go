@@ -10,7 +10,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// target says what a call is about: what its error is made of when it is not os that returns one.
+// target is what a call is about, for the errors that os does not return.
 type target struct {
 	op, name string
 	newname  string // of a link call
@@ -18,7 +18,7 @@ type target struct {
 	at       string // where in the file system it happens, if not at name
 }
 
-// wrap makes err, which is bare, the error of the call.
+// wrap turns err, which is bare, into the error of the call.
 func (t *target) wrap(err error) error {
 	if t.link {
 		return &os.LinkError{Op: t.op, Old: t.name, New: t.newname, Err: err}
@@ -41,15 +41,15 @@ const (
 	there
 )
 
-// outcome is what fn has returned, for whoever it is that awaits it.
+// outcome is what fn has returned, for whoever waits for it.
 type outcome[T any] struct {
 	state atomic.Uint32
 	value T
 	err   error
 }
 
-// call has fn, which calls os, run by the engine until ctx ends, and returns what fn does. When ctx ends
-// first, the error is its cause, and drop, if not nil, gets what fn returns without an error later on.
+// call has the engine run fn, which calls os, until ctx ends, and returns what fn does. When ctx ends
+// first, the error is its cause, and drop, if not nil, gets what fn later returns without an error.
 func call[T any](ctx context.Context, s FS, t target, fn func() (T, error), drop func(T)) (T, error) {
 	e, err := s.use()
 	if err != nil {
@@ -69,7 +69,7 @@ func call[T any](ctx context.Context, s FS, t target, fn func() (T, error), drop
 	return o.value, o.err // even if ctx ended at that very moment
 }
 
-// do is call for what returns an error alone.
+// do is call for functions that return only an error.
 func do(ctx context.Context, s FS, t target, fn func() error) error {
 	_, err := call(ctx, s, t, func() (struct{}, error) { return struct{}{}, fn() }, nil)
 	return err

@@ -11,7 +11,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// minRead is how much is read at a time at least of a file that says it is empty, as those in /proc do:
+// minRead is the least that is read at a time of a file that reports size zero, like those in /proc:
 // they may refuse small reads or answer them wrongly.
 const minRead = 512
 

@@ -26,7 +26,7 @@ var _ interface {
 	fs.SubFS
 } = dirFS{}
 
-// join returns the name of the file that fs calls name.
+// join returns the system's name of the file that the fs.FS calls name.
 func (d dirFS) join(op, name string) (string, error) {
 	if d.dir == "" {
 		return "", &fs.PathError{Op: op, Path: name, Err: errors.New("DirFS of an empty name")}
@@ -41,7 +41,7 @@ func (d dirFS) join(op, name string) (string, error) {
 	return d.dir + string(os.PathSeparator) + local, nil
 }
 
-// within makes an error name the file as fs does.
+// within makes an error use the name of the fs.FS.
 func within(name string, err error) error {
 	if pe, ok := err.(*fs.PathError); ok {
 		return &fs.PathError{Op: pe.Op, Path: name, Err: pe.Err}

@@ -32,7 +32,7 @@ func smallTree() string {
 	return dir
 }
 
-// The size of a tree. What Info returns has been read ahead of the function.
+// The size of a tree. The Info of each entry has already been read when the function is called.
 func ExampleWalkDir() {
 	dir := smallTree()
 	defer os.RemoveAll(dir)
@@ -69,7 +69,7 @@ func ExampleStat() {
 	// Output: one 5
 }
 
-// A file server that may hang gets an engine of its own, so that nobody else waits for the calls that do.
+// Give a file server that may hang an engine of its own, so that its hanging calls delay nobody else.
 func ExampleOn() {
 	dir := smallTree()
 	defer os.RemoveAll(dir)
@@ -90,7 +90,7 @@ func ExampleOn() {
 	// Output: [- one - three] <nil>
 }
 
-// A tree for whatever takes an fs.FS: templates, http.FS, fs.WalkDir, fs.Glob.
+// A tree as an fs.FS: for templates, http.FS, fs.WalkDir, fs.Glob.
 func ExampleDirFS() {
 	dir := smallTree()
 	defer os.RemoveAll(dir)

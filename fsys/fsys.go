@@ -1,18 +1,19 @@
-// Package fsys has the calls of package os that take names, with a context: Stat, Rename, RemoveAll and
-// so on; DirFS and WalkDir are built on them. Results and errors are those of package os, which makes
-// the calls: os.SameFile, errors.Is and type assertions work on them as always.
+// Package fsys has the functions of package os that take names, with a context: Stat, Rename, RemoveAll
+// and so on. DirFS and WalkDir are built on them. Results and errors are those of package os, which
+// makes the calls: os.SameFile, errors.Is and type assertions work on them as usual.
 //
-// A call whose context can end is made in a goroutine of its own, which holds an OS thread while it waits,
-// one of a bounded number (ringfile.Config.BlockingLimit). When the context ends first, the call returns
-// its cause, in the *fs.PathError or *os.LinkError that os would have returned. What had begun goes on
-// behind it and may take effect even later. None of its results is leaked: a file that is opened too late
-// is closed, a temporary file or directory, whose name nobody knows, is removed.
+// A call whose context can end is made in a goroutine of its own, which holds an OS thread while it
+// waits; the number of such threads is bounded (ringfile.Config.BlockingLimit). When the context ends
+// first, the call returns its cause, in the *fs.PathError or *os.LinkError that os would have returned.
+// Work that had begun goes on in the background and may take effect even later. Its results do not
+// leak: a file that is opened too late is closed; a temporary file or directory, whose name nobody
+// knows, is removed.
 //
-// A context that cannot end (its Done method returns nil, as that of context.Background does) makes a call
-// a plain one, in the caller's goroutine, of the same bounded number.
+// With a context that cannot end (its Done method returns nil, as that of context.Background does), the
+// call is a plain one in the caller's goroutine, subject to the same bound.
 //
-// The functions use ringfile's default engine, the methods of what On returns another one. All are safe for
-// concurrent use.
+// The functions use ringfile's default engine; the methods of the FS that On returns use another one.
+// All are safe for concurrent use.
 package fsys
 
 import (
@@ -25,14 +26,14 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// FS has the functions of this package as methods, which use one engine. It is a small value, to be copied.
-// The zero value uses the default engine.
+// FS has the functions of this package as methods that use one engine. It is a small value, meant to be
+// copied. The zero value uses the default engine.
 type FS struct {
 	engine *ringfile.Engine // nil: the default engine
 }
 
-// On returns the calls on names that use engine e: its bound on blocking calls, its Stats. Those that open
-// files make them Files of e.
+// On returns the functions of this package on engine e, with its limit on blocking calls and its Stats.
+// Those that open files make them Files of e.
 func On(e *ringfile.Engine) FS { return FS{e} }
 
 // Open is the function Open on this engine.
@@ -64,8 +65,8 @@ func (s FS) OpenFile(ctx context.Context, name string, flag int, perm fs.FileMod
 	}, closeLate)
 }
 
-// closeLate closes a file that nobody waits for any more. It may wait for a file server, and must not do
-// so as a part of a call, which counts among the bounded number: closing may count itself.
+// closeLate closes a file that nobody waits for any more. It may wait for a file server, so it must not
+// be part of a call that counts against the limit: closing may itself count.
 func closeLate(f *ringfile.File) { go f.Close() }
 
 // CreateTemp is the function CreateTemp on this engine.

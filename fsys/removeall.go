@@ -21,8 +21,8 @@ func (s FS) RemoveAll(ctx context.Context, path string) error {
 	})
 }
 
-// removeUntil removes what os.RemoveAll would, as far as it can, and stops when ctx ends. It leaves errors, and
-// what else is unusual, to os.RemoveAll, which then finds little to do.
+// removeUntil removes what os.RemoveAll would, as far as it can, and stops when ctx ends. It leaves
+// errors, and other unusual cases, to os.RemoveAll, which then finds little to do.
 func removeUntil(ctx context.Context, path string) {
 	for len(path) > 0 && os.IsPathSeparator(path[len(path)-1]) {
 		path = path[:len(path)-1]
@@ -39,7 +39,7 @@ func removeUntil(ctx context.Context, path string) {
 	removeIn(ctx, dir, name)
 }
 
-// removeIn removes name in dir with everything below it, and reports whether that is gone by its doing.
+// removeIn removes name in dir with everything below it, and reports whether it has removed it.
 func removeIn(ctx context.Context, dir *os.Root, name string) bool {
 	if dir.Remove(name) == nil {
 		return true
@@ -67,7 +67,7 @@ func removeIn(ctx context.Context, dir *os.Root, name string) bool {
 	return false
 }
 
-// removeContents removes what is in dir and reports whether anything has gone.
+// removeContents removes what is in dir and reports whether anything has been removed.
 func removeContents(ctx context.Context, dir *os.Root) (helped bool) {
 	f, err := dir.Open(".")
 	if err != nil {

@@ -19,9 +19,9 @@ const (
 	statCalls   = 16       // calls at a time that fetch the Info of one directory's entries, once they have to wait
 )
 
-// A directory that takes longer than waitingRead, and waitingStat more for each entry, has not been in memory.
-// When it takes longer than slowRead and slowStat say it is a server that answers, as a rule: what a disk has
-// to say about the files of one directory comes in a few pieces.
+// A directory that takes longer to read than waitingRead, and waitingStat more per entry, was not in
+// memory. One that takes longer than slowRead and slowStat is normally on a file server: a disk reads
+// the inodes of one directory in a few pieces.
 var (
 	waitingRead, waitingStat = 200 * time.Microsecond, 5 * time.Microsecond
 	slowRead, slowStat       = 4 * time.Millisecond, 50 * time.Microsecond
@@ -50,9 +50,9 @@ func (s FS) WalkDir(ctx context.Context, root string, fn fs.WalkDirFunc) error {
 	return err
 }
 
-// walk is one call of WalkDir: the caller, who visits the tree in order, and the readers, who run ahead of it
-// and begin with what it will visit next. Readers never wait for the caller, and the caller reads what it
-// needs itself if nobody has begun with that, so they cannot lock each other out.
+// walk is one call of WalkDir: the caller, which visits the tree in order, and the readers, which run
+// ahead of it and start with the directory that it will visit next. Readers never wait for the caller,
+// and the caller reads what it needs itself if nobody has started on it, so there can be no deadlock.
 type walk struct {
 	ctx   context.Context
 	leave context.CancelFunc // ends ctx if it can end
@@ -88,7 +88,7 @@ type listing struct {
 	waited  bool // for a disk or a server
 }
 
-// entry is an entry of a directory with what Info returns.
+// entry is an entry of a directory with the result of Info.
 type entry struct {
 	fs.DirEntry
 	info fs.FileInfo
@@ -149,7 +149,7 @@ func (w *walk) cause(path string) error {
 	return nil
 }
 
-// contents returns what is in b, which it waits for or reads itself; the end of ctx ends either.
+// contents returns the entries of b, which it waits for or reads itself; the end of ctx ends either.
 func (w *walk) contents(b *branch) ([]entry, error) {
 	w.mu.Lock()
 	begun := b.begun
@@ -166,7 +166,7 @@ func (w *walk) contents(b *branch) ([]entry, error) {
 	return b.entries, b.err
 }
 
-// skip forgets b and what is below it, as it will not be visited. A nil b is none.
+// skip drops b and everything below it, because it will not be visited. b may be nil.
 func (w *walk) skip(b *branch) {
 	if b != nil {
 		w.mu.Lock()
@@ -190,7 +190,7 @@ func (w *walk) forget(b *branch) {
 	}
 }
 
-// read reads a directory that has been begun.
+// read reads a directory that has been started.
 func (w *walk) read(b *branch) {
 	b.listing = w.list(b.path)
 	for i := range b.entries {
@@ -217,14 +217,15 @@ func (w *walk) read(b *branch) {
 	close(b.done)
 }
 
-// hire starts readers while there is work for more. mu is held.
+// hire starts readers while there is work for more of them. mu is held.
 func (w *walk) hire() {
 	for b := w.next(); b != nil; b = w.next() {
 		w.wg.Go(func() { w.run(b) })
 	}
 }
 
-// next begins with the directory that will be visited first, for one more reader; nil: none. mu is held.
+// next starts on the directory that will be visited first, for one more reader; nil if there is none.
+// mu is held.
 func (w *walk) next() *branch {
 	if w.ended || w.readers >= w.limit || w.ahead >= walkAhead {
 		return nil
@@ -250,7 +251,8 @@ func (w *walk) run(b *branch) {
 	}
 }
 
-// end ends the walk and waits for the readers, which wait for no call whose context ends.
+// end ends the walk and waits for the readers, which do not wait for calls once their context has
+// ended.
 func (w *walk) end() {
 	w.mu.Lock()
 	w.ended = true
@@ -259,8 +261,8 @@ func (w *walk) end() {
 	w.wg.Wait()
 }
 
-// list reads a directory and fetches the Info of its entries: one by one, and once that is slow, by several
-// calls at a time.
+// list reads a directory and fetches the Info of its entries: one by one and, once that is slow, by
+// several concurrent calls.
 func (w *walk) list(path string) listing {
 	l, err := call(w.ctx, w.on, target{op: "open", name: path}, func() (l listing, _ error) {
 		start := time.Now()

@@ -1,12 +1,13 @@
-// Package mapped reads files through mappings whose cold pages do not hold up the program.
+// Package mapped reads files through memory mappings without letting page faults on cold pages block
+// the program.
 //
-// A load from a mapped page that is not in memory is a page fault: the thread sleeps until the device answers, and
-// with it its P, so that GOMAXPROCS such loads stop everything. A Mapping remembers which pages have been seen in
-// memory a moment ago. It gives these at the price of a load or two, and reads the others through the engine first,
-// while the goroutine is parked.
+// A load from a mapped page that is not in memory is a page fault: the thread sleeps until the device
+// answers, and its P with it, so that GOMAXPROCS such loads stop the whole program. A Mapping remembers
+// which pages were recently seen in memory. It serves these for the cost of a load or two; it first
+// reads the others through the engine, while the goroutine is parked.
 //
-// That is no guarantee: the kernel may drop a page right after it has been read. Then a load is a page fault after
-// all. See docs/mapped.md for when it pays.
+// This is not a guarantee: the kernel may drop a page right after it has been read, and a load is then
+// a page fault after all. See docs/mapped.md for when it pays off.
 package mapped
 
 import (
@@ -25,13 +26,13 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Mapping is a file that is mapped into memory for reading. Its methods are safe for concurrent use.
+// Mapping is a file mapped into memory for reading. Its methods are safe for concurrent use.
 type Mapping struct {
 	file *ringfile.File
 	data []byte // the file as long as it was when it was mapped
 
-	// seen has a bit for each page: it was in memory after the bitmap was cleared last. seenBefore are those of the
-	// time before that.
+	// seen has a bit for each page that was in memory since the bitmap was last cleared. seenBefore has
+	// those of the period before that.
 	seen, seenBefore []atomic.Uint64
 	aging            atomic.Bool // the timer is set that clears seen
 
@@ -56,10 +57,10 @@ const (
 	pageShift = 12 // of the bitmap; what the system has may be larger
 	pageSize  = 1 << pageShift
 
-	// believed is for how long a page that has been seen in memory is taken to be there.
+	// believed is how long a page that has been seen in memory is believed to be there.
 	believed = 10 * time.Second
 
-	// maxCopy is up to which size ReadAt copies from the mapping.
+	// maxCopy is the largest size that ReadAt copies from the mapping.
 	maxCopy = pageSize
 
 	// pieceSize is how much Bytes reads at a time.
@@ -70,9 +71,10 @@ var cached = (*ringfile.File).Cached // but in tests
 
 var pieces = ringfile.NewBufferPool(pieceSize, pageSize)
 
-// Map maps the regular file f, as long as it is now, for reading. f must not have been opened with O_DIRECT, and must
-// stay open as long as the Mapping does: closing it is the caller's. The error is a *fs.PathError; with O_DIRECT it
-// matches syscall.EINVAL, on systems without mmap(2) errors.ErrUnsupported.
+// Map maps the regular file f, at its current size, for reading. f must not have been opened with
+// O_DIRECT, and must stay open as long as the Mapping does; the caller closes it. The error is a
+// *fs.PathError; with O_DIRECT it matches syscall.EINVAL, on systems without mmap(2)
+// errors.ErrUnsupported.
 func Map(f *ringfile.File) (*Mapping, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -102,20 +104,21 @@ func Map(f *ringfile.File) (*Mapping, error) {
 	return m, nil
 }
 
-// Len returns how many bytes are mapped: the size of the file when Map was called.
+// Len returns the number of bytes mapped: the size of the file when Map was called.
 func (m *Mapping) Len() int64 { return int64(len(m.data)) }
 
-// Bytes returns the n bytes at off, in the mapping: they must not be written, and may be used until Close. What is
-// not known to be in memory is read before Bytes returns, while the goroutine is parked, until ctx ends; then the
-// error is the cause of ctx, in a *fs.PathError. A range that is not within Len, or that the file, which has become
-// shorter, has no more, is io.EOF.
+// Bytes returns the n bytes at off, as a slice of the mapping: they must not be written, and may be
+// used until Close. Pages that are not known to be in memory are read before Bytes returns, while the
+// goroutine is parked. If ctx ends first, the error is the cause of ctx in a *fs.PathError. The error
+// is io.EOF for a range that is not within Len, or that the file, having become shorter, no longer has.
 //
-// What happens later is the caller's risk: a page may be dropped before it is used, which costs a page fault; and
-// using the part of a file that another one has cut off ends the program with SIGBUS, but for debug.SetPanicOnFault.
-// Bytes may take up to ten seconds to notice that a file has become shorter. What is written to the file shows.
+// What happens after that is the caller's risk. A page may be dropped before it is used, which costs a
+// page fault. Using a part of the file that has been truncated away ends the program with SIGBUS,
+// unless debug.SetPanicOnFault is set; Bytes may take up to ten seconds to notice that a file has
+// become shorter. Later writes to the file are visible in the slice.
 //
-// What has not been asked for within ten seconds is read once, in pieces, into memory that is thrown away, even if it is
-// in the page cache: a large range costs as much as a ReadAt then.
+// A range that has not been requested within the last ten seconds is read once, in pieces, into memory
+// that is thrown away, even if it is in the page cache: a large range then costs as much as a ReadAt.
 func (m *Mapping) Bytes(ctx context.Context, off int64, n int) ([]byte, error) {
 	switch {
 	case m.closed.Load():
@@ -133,9 +136,10 @@ func (m *Mapping) Bytes(ctx context.Context, off int64, n int) ([]byte, error) {
 	return m.data[off : off+int64(n) : off+int64(n)], nil
 }
 
-// ReadAt is ReadAt of the file. Up to 4 KiB that are known to be in memory are copied from the mapping, for a fraction
-// of what the system call costs. If a page is gone, as the file has become shorter, the file has the last word;
-// within its last page, ReadAt may take up to ten seconds to notice, and gives zeros there.
+// ReadAt is like the file's ReadAt, but up to 4 KiB that are known to be in memory are copied from the
+// mapping, for a fraction of the cost of the system call. If a page is gone because the file has become
+// shorter, the result is that of reading the file; within the file's last page, ReadAt may take up to
+// ten seconds to notice, and returns zeros until then.
 func (m *Mapping) ReadAt(p []byte, off int64) (n int, err error) {
 	if !m.acquire() {
 		return 0, m.wrap(fs.ErrClosed)
@@ -152,7 +156,7 @@ func (m *Mapping) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// copy copies from the mapping; it reports whether all was there.
+// copy copies from the mapping; it reports whether everything was there.
 func (m *Mapping) copy(p []byte, off int64) (ok bool) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
@@ -168,7 +172,7 @@ func (m *Mapping) copy(p []byte, off int64) (ok bool) {
 	return true
 }
 
-// known reports whether all pages of a range have been seen in memory of late.
+// known reports whether all pages of a range were recently seen in memory.
 func (m *Mapping) known(off int64, n int) bool {
 	if page := off >> pageShift; (off+int64(n)-1)>>pageShift == page { // mostly
 		return m.seen[page/64].Load()>>(page%64)&1 != 0
@@ -187,19 +191,19 @@ func (m *Mapping) allKnown(off int64, n int) bool {
 	return true
 }
 
-// pagesOf returns the first page of a range and the one behind it.
+// pagesOf returns the first page of a range and the one after its last.
 func pagesOf(off int64, n int) (first, end int64) {
 	return off >> pageShift, (off + int64(n) + pageSize - 1) >> pageShift
 }
 
-// wordMask returns the bits of the pages from first up to end in the word that first is in, and the page that is
-// next behind these.
+// wordMask returns the bits, in the word that holds first, of the pages from first up to end, and the
+// next page after these.
 func wordMask(first, end int64) (mask uint64, next int64) {
 	next = min((first|63)+1, end)
 	return ^uint64(0) >> (64 - uint(next-first)) << uint(first&63), next
 }
 
-// note notes that all pages of a range are in memory.
+// note records that all pages of a range are in memory.
 func (m *Mapping) note(off int64, n int) {
 	for first, end := pagesOf(off, n); first < end; {
 		mask, next := wordMask(first, end)
@@ -215,7 +219,7 @@ func (m *Mapping) note(off int64, n int) {
 	}
 }
 
-// age forgets what has been seen: it is to be seen anew. Without a call that notes anything it is not called again.
+// age starts a new period of the bitmap. If no call records anything meanwhile, it is not called again.
 func (m *Mapping) age() {
 	m.aging.Store(false)
 	m.aged.Store(int64(time.Since(m.start)))
@@ -256,7 +260,7 @@ func (m *Mapping) load(ctx context.Context, off int64, n int) error {
 	return nil
 }
 
-// countEvicted counts the pages of a range that were taken to be in memory, if some of it is not.
+// countEvicted counts the pages of a range that were believed to be in memory, if a part of it is not.
 func (m *Mapping) countEvicted(ctx context.Context, from, to int64) {
 	if time.Since(m.start)-time.Duration(m.aged.Load()) > believed {
 		return // nothing in seenBefore has been believed since
@@ -295,22 +299,27 @@ func (m *Mapping) countEvicted(ctx context.Context, from, to int64) {
 	}
 }
 
-// Stats counts what a Mapping has met.
+// Stats counts what a Mapping has done.
 type Stats struct {
-	Loads   uint64 // ranges that Bytes has read, as they were not known to be in memory
-	Evicted uint64 // pages in those that were taken to be there just before, of ranges of which some is gone (ringfile.File.Cached); at most one call with a context is counted at a time
-	Faults  uint64 // copies of ReadAt from pages that the file had no more
+	// Loads counts the ranges that Bytes has read because they were not known to be in memory.
+	Loads uint64
+	// Evicted counts pages of those ranges that had been believed to be in memory just before, in ranges of
+	// which a part turned out to be gone (ringfile.File.Cached). Of calls with a context, at most one at a time
+	// is counted.
+	Evicted uint64
+	// Faults counts copies by ReadAt from pages that the file no longer had.
+	Faults uint64
 }
 
-// Stats returns the counts up to now. Page faults of the caller's own loads are not known; getrusage(2) has those
-// of the process.
+// Stats returns the current counts. It does not know of page faults of the caller's own loads;
+// getrusage(2) counts those of the process.
 func (m *Mapping) Stats() Stats {
 	return Stats{Loads: m.loads.Load(), Evicted: m.evicted.Load(), Faults: m.faults.Load()}
 }
 
-// Close unmaps the file; it does not close it. What Bytes has returned must not be used any more: nothing keeps count
-// of it, and a use would end the program, or read something else. Calls of ReadAt that are under way come to their
-// end first, and later ones fail with an error that matches fs.ErrClosed.
+// Close unmaps the file; it does not close it. Slices returned by Bytes must not be used afterwards:
+// they are not tracked, and using one would crash the program or read something else. Calls of ReadAt
+// in progress finish first; later calls fail with an error that matches fs.ErrClosed.
 func (m *Mapping) Close() error {
 	if m.closed.Swap(true) {
 		return m.wrap(fs.ErrClosed)
@@ -324,7 +333,7 @@ func (m *Mapping) Close() error {
 	return nil
 }
 
-// acquire keeps the mapping for a call; it reports whether it is still there.
+// acquire keeps the mapping for a call; it reports whether it still exists.
 func (m *Mapping) acquire() bool {
 	if m.closed.Load() {
 		return false
@@ -337,7 +346,7 @@ func (m *Mapping) acquire() bool {
 	return false
 }
 
-// release ends what acquire has begun.
+// release undoes acquire.
 func (m *Mapping) release() {
 	if m.uses.Add(-1) == 0 && m.data != nil {
 		munmap(m.data)

@@ -8,7 +8,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// mmap is not to be had here.
+// mmap is not supported here.
 func mmap(*ringfile.File, int) ([]byte, error) { return nil, errors.ErrUnsupported }
 
 func munmap([]byte) {}

@@ -10,8 +10,8 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// mmap maps the first size bytes of f for reading. A page fault is to bring in one page: what is read ahead is up to
-// the reads. See mmap(2) and madvise(2).
+// mmap maps the first size bytes of f for reading. A page fault brings in only one page: read-ahead is
+// left to the reads. See mmap(2) and madvise(2).
 func mmap(f *ringfile.File, size int) (data []byte, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package ringexpvar publishes the counts of a ringfile engine through package expvar. It is a package
-// of its own as expvar brings net/http along and serves /debug/vars.
+// Package ringexpvar publishes the counters of a ringfile engine through package expvar. It is a
+// separate package because expvar imports net/http and serves /debug/vars.
 package ringexpvar
 
 import (
@@ -8,9 +8,9 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Publish makes e.Stats() the value of the variable name, a JSON object with the fields of
+// Publish makes e.Stats() the value of the expvar variable name, a JSON object with the fields of
 // [ringfile.Stats]. Like expvar.Publish it panics if the name is taken. The engine stays reachable
-// for good, as the variable does.
+// forever, as the variable does.
 func Publish(name string, e *ringfile.Engine) {
 	expvar.Publish(name, expvar.Func(func() any { return e.Stats() }))
 }

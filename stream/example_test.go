@@ -12,9 +12,8 @@ import (
 	"github.com/ringfile/ringfile/stream"
 )
 
-// Write a stream and read it back. Opened with syscall.O_DIRECT among the flags, the same program
-// keeps several large requests in flight past the page cache, and needs no aligned buffers for
-// that.
+// Write a stream and read it back. If the file is opened with syscall.O_DIRECT, the same program keeps
+// several large requests in flight that bypass the page cache, and still needs no aligned buffers.
 func ExampleNewReader() {
 	f, err := ringfile.CreateTemp("", "ringfile-example-")
 	if err != nil {
@@ -27,7 +26,7 @@ func ExampleNewReader() {
 	for i := range 3 {
 		fmt.Fprintf(w, "line %d\n", i)
 	}
-	if err := w.Close(); err != nil { // the data is in the file then, and f still open
+	if err := w.Close(); err != nil { // the data is in the file now, and f is still open
 		log.Fatal(err)
 	}
 
@@ -66,7 +65,7 @@ func ExampleNewWriter() {
 	// "\x00\x00\x00\x00\x00\x00ring"
 }
 
-// Read a file that is larger than memory, and leave in the page cache what other programs need there.
+// Read a file that is larger than memory without evicting other programs' data from the page cache.
 func ExampleConfig_uncached() {
 	f, err := ringfile.CreateTemp("", "ringfile-example-")
 	if err != nil {

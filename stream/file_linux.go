@@ -48,8 +48,9 @@ func describe(ctx context.Context, f *ringfile.File) (description, error) {
 	return <-result, nil
 }
 
-// alignment returns what direct transfers on fd ask for, 0 if that is not told. It is what
-// ringfile.File.DirectAlign reports, within one call for all. See statx(2), STATX_DIOALIGN.
+// alignment returns the alignment that direct transfers on fd require, 0 if it is not reported. It is
+// what ringfile.File.DirectAlign reports, within one call for all properties. See statx(2),
+// STATX_DIOALIGN.
 func alignment(fd int) int64 {
 	var st unix.Statx_t
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
@@ -62,9 +63,9 @@ func alignment(fd int) int64 {
 // f2fsMagic is F2FS_SUPER_MAGIC of the kernel's include/uapi/linux/magic.h.
 const f2fsMagic = 0xf2f52010
 
-// serial tells whether the file system of fd takes direct writes to a file one at a time: those that
-// make it longer, as disks' file systems do, and, on btrfs, all. Several in flight would only make the
-// kernel's threads wait for one another there (docs/decisions.md). File servers may take many.
+// serial reports whether the file system of fd serializes direct writes to a file: those that extend
+// it, as file systems on disks do, and, on btrfs, all. Several in flight would only make kernel threads
+// wait for one another there (docs/decisions.md). File servers may accept many.
 func serial(fd int) (growth, all bool) {
 	var st unix.Statfs_t
 	if retry(func() error { return unix.Fstatfs(fd, &st) }) != nil {
@@ -79,8 +80,9 @@ func serial(fd int) (growth, all bool) {
 	return false, false
 }
 
-// call makes system calls on the descriptor of f, which stays open meanwhile, as one of the bounded
-// blocking calls of f's engine. When ctx ends first, it returns, and do runs on or is never started.
+// call makes system calls on the descriptor of f, which stays open in the meantime, as one of the
+// bounded blocking calls of f's engine. When ctx ends first, it returns, and do runs on or is never
+// started.
 func call(ctx context.Context, f *ringfile.File, do func(fd int) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -95,31 +97,32 @@ func call(ctx context.Context, f *ringfile.File, do func(fd int) error) error {
 	})
 }
 
-// uncachedSupported tells that there are calls that leave nothing in the page cache.
+// uncachedSupported: there are calls that leave nothing in the page cache.
 const uncachedSupported = true
 
-// dropAfter is how many bytes pass before they are waited for, or dropped where RWF_DONTCACHE is refused. It is also the most
-// that a call of an uncached stream moves: a multiple of uncachedUnit.
+// dropAfter is how many bytes pass before they are waited for, or dropped where RWF_DONTCACHE is
+// refused. It is also the most that a call of an uncached stream transfers: a multiple of uncachedUnit.
 const dropAfter = 8 << 20
 
-// A test replaces these.
+// Replaced by a test.
 var (
 	dontCache = unix.RWF_DONTCACHE
 	preadv2   = unix.Preadv2
 	pwritev2  = unix.Pwritev2
 )
 
-// readUncached reads into p at off, as much as there is, and drops from the page cache what that has brought there;
-// at the end of the file it returns io.EOF. If left is true the context has ended, and the kernel may use p still.
-// An error that matches errors.ErrUnsupported means that the file system, or the kernel, cannot do that. See
-// preadv2(2) and RWF_DONTCACHE of the kernel's include/uapi/linux/fs.h (Linux 6.14).
+// readUncached reads into p at off, as much as there is, and drops from the page cache what that has
+// brought in; at the end of the file it returns io.EOF. If left is true the context has ended, and the
+// kernel may still use p. An error that matches errors.ErrUnsupported means that the file system, or
+// the kernel, does not support it. See preadv2(2) and RWF_DONTCACHE of the kernel's
+// include/uapi/linux/fs.h (Linux 6.14).
 func readUncached(ctx context.Context, f *ringfile.File, p []byte, off int64) (n int, left bool, err error) {
 	return moveUncached(ctx, f, p, off, io.EOF, preadv2)
 }
 
-// writeUncached writes p at off, starts to write it to the device, and has it dropped from the page cache once it is
-// there. Otherwise it is like readUncached, but that it cannot be given up: the File would not know of a write that is
-// left behind, and a newer one to the same place has to wait for it.
+// writeUncached writes p at off, starts writing it to the device, and has it dropped from the page
+// cache once it is there. Otherwise it is like readUncached, except that it cannot be abandoned: the
+// File would not know of the abandoned write, and a newer one to the same range has to wait for it.
 func writeUncached(f *ringfile.File, p []byte, off int64) (n int, err error) {
 	n, _, err = moveUncached(context.Background(), f, p, off, io.ErrUnexpectedEOF, pwritev2)
 	return n, err
@@ -152,22 +155,24 @@ func moveUncached(ctx context.Context, f *ringfile.File, p []byte, off int64, en
 	return n, left, err
 }
 
-// drop drops from the page cache what lies from one offset to another and is on the device. It is a hint.
+// drop drops the range between two offsets, as far as it is on the device, from the page cache. It is a
+// hint.
 func drop(ctx context.Context, f *ringfile.File, from, to int64) {
 	if from < to {
 		call(ctx, f, func(fd int) error { return unix.Fadvise(fd, from, to-from, unix.FADV_DONTNEED) })
 	}
 }
 
-// writeOut starts to write to the device what lies from one offset to another. See sync_file_range(2).
+// writeOut starts writing the range between two offsets to the device. See sync_file_range(2).
 func writeOut(ctx context.Context, f *ringfile.File, from, to int64) {
 	if from < to {
 		call(ctx, f, func(fd int) error { return unix.SyncFileRange(fd, from, to-from, unix.SYNC_FILE_RANGE_WRITE) })
 	}
 }
 
-// beingWritten reports whether some of what lies from one offset to another is being written to the device, as far as
-// the kernel tells (Linux 6.5): unlike sync_file_range(2) it leaves errors to who syncs the file. See cachestat(2).
+// beingWritten reports whether a part of the range between two offsets is being written to the device,
+// as far as the kernel tells (Linux 6.5): unlike sync_file_range(2) it leaves errors to whoever syncs
+// the file. See cachestat(2).
 func beingWritten(ctx context.Context, f *ringfile.File, from, to int64) bool {
 	if from >= to {
 		return false
@@ -191,11 +196,12 @@ func retry(do func() error) error {
 	}
 }
 
-// writeCached writes p at off through the page cache, with O_DIRECT switched off in that moment, so that
-// p needs no alignment. Other transfers on f go through the page cache in that time, with the same
-// results. One such write at a time: a context ends the wait for another. p is the caller's again at the
-// return. f does not know of such a write that is given up: only another one waits for it. (WriteAtContext would be
-// one that f knows of, but an engine with IOPOLL takes no writes without O_DIRECT.)
+// writeCached writes p at off through the page cache, with O_DIRECT switched off in that moment, so
+// that p needs no alignment. Other transfers on f go through the page cache meanwhile, with the same
+// results. There is one such write at a time: a context ends the wait for another. p belongs to the
+// caller again when it returns. f does not know of such a write that is abandoned: only another one
+// waits for it. (With WriteAtContext f would know, but an engine with IOPOLL accepts no writes without
+// O_DIRECT.)
 func writeCached(ctx context.Context, f *ringfile.File, p []byte, off int64) error {
 	t, err := takeTurn(ctx, f)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// describe describes f: without O_DIRECT, as there is none. A context is not looked at.
+// describe describes f: without O_DIRECT, which does not exist here. The context is ignored.
 func describe(_ context.Context, f *ringfile.File) (description, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -30,7 +30,7 @@ func writeCached(ctx context.Context, f *ringfile.File, p []byte, off int64) err
 	return err
 }
 
-// uncachedSupported tells that no call leaves nothing in the page cache.
+// uncachedSupported: no call leaves nothing in the page cache.
 const uncachedSupported = false
 
 const dropAfter = 8 << 20

@@ -6,19 +6,20 @@ import (
 	"sync/atomic"
 )
 
-// MultiReaderAt is an io.ReaderAt that can read many parts at the same time. ringfile.File is one; a program that has an
-// io.ReaderAt of others can ask for it, and need not import this package for that.
+// MultiReaderAt is an io.ReaderAt that can read many ranges at once. *ringfile.File implements it. Code
+// that is given an io.ReaderAt can test for the method without importing this package.
 type MultiReaderAt interface {
 	io.ReaderAt
-	// ReadAtMulti fills bufs, each from the offset in offs of the same index, in any order. It returns how many were
-	// filled, counted from the first one on, and why the next one was not, as ReadAt would say it: nil if and only if
-	// n is len(bufs). What is in bufs[n:] is not specified. It panics if bufs and offs differ in length.
+	// ReadAtMulti fills each of bufs from the offset in offs with the same index, in any order. It
+	// returns n, the number of buffers filled before the first failure, and the error that ReadAt would
+	// have returned for bufs[n]; the error is nil if and only if n is len(bufs). The contents of
+	// bufs[n:] are unspecified. It panics if bufs and offs differ in length.
 	ReadAtMulti(bufs [][]byte, offs []int64) (n int, err error)
 }
 
-// Multi returns r as a MultiReaderAt: itself if it is one. Otherwise up to limit goroutines, for all calls together
-// and beside those that make them, call its ReadAt, which must be safe for concurrent use, as io.ReaderAt asks. A limit
-// of zero stands for 32.
+// Multi returns r as a MultiReaderAt: r itself if it is one. Otherwise calls of its ReadAt, which must
+// be safe for concurrent use as io.ReaderAt requires, are made by the caller and by up to limit further
+// goroutines, shared by all calls. A limit of zero means 32.
 func Multi(r io.ReaderAt, limit int) MultiReaderAt {
 	if m, ok := r.(MultiReaderAt); ok {
 		return m

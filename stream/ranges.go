@@ -12,7 +12,7 @@ import (
 	"github.com/ringfile/ringfile/internal/race"
 )
 
-// Range is a part of a file: Len bytes from offset Off.
+// Range is a range of a file: Len bytes from offset Off.
 type Range struct {
 	File *ringfile.File
 	Off  int64
@@ -25,15 +25,15 @@ type Block struct {
 	Range
 	Index int // which of the sequence it is, from zero
 
-	// Data is what was read, as many bytes as ReadAt would have returned: Len, unless there was an error. It is
-	// valid until the next turn of the loop, or its end.
+	// Data is what was read, as many bytes as ReadAt would have returned: Len, unless there was an
+	// error. It is valid until the next iteration of the loop, or its end.
 	Data []byte
 
 	from *transfer
 }
 
-// Keep returns Data for good: it is not used again for other blocks. That costs a buffer, or a copy where the block
-// was read together with others.
+// Keep returns Data as a slice that is never reused for other blocks. It costs a buffer, or a copy if
+// the block was read together with others.
 func (b *Block) Keep() []byte {
 	if b.from == nil { // kept, or empty
 		return b.Data
@@ -47,14 +47,14 @@ func (b *Block) Keep() []byte {
 	return b.Data
 }
 
-// RangesConfig says how Ranges reads. The zero value suits disks.
+// RangesConfig configures Ranges. The zero value suits disks.
 type RangesConfig struct {
-	// Unordered has blocks come as their reads finish. Otherwise they come in the order of the ranges.
+	// Unordered delivers blocks as their reads finish. Otherwise they come in the order of the ranges.
 	Unordered bool
 
-	// MaxRequests and MaxBytes bound what is in flight or waits for its turn. Zero: 256, 8 MiB. A range that
-	// is larger than MaxBytes is read all the same, alone. The memory is up to three times MaxBytes: sizes of buffers are
-	// powers of two, and as much as MaxBytes is kept for the reads that come next.
+	// MaxRequests and MaxBytes limit what is in flight or waiting to be used. Zero: 256, 8 MiB. A range
+	// larger than MaxBytes is read all the same, on its own. Memory use is up to three times MaxBytes:
+	// buffer sizes are powers of two, and as much as MaxBytes is kept for the next reads.
 	MaxRequests, MaxBytes int
 }
 
@@ -62,15 +62,15 @@ const (
 	defaultRequests = 256
 	defaultBytes    = 8 << 20
 
-	// gathered is how many bytes of small ranges that follow one another are read together wherever they come from, once
-	// runLimit of them have done so.
+	// gathered is how many bytes of consecutive small ranges are read together wherever they come from,
+	// after runLimit consecutive ones.
 	gathered = 64 << 10
 	runLimit = 8
 
 	maxDistance = 1 << 16
 )
 
-// Ranges reads the ranges of a sequence ahead of its user:
+// Ranges reads the ranges of a sequence ahead of the loop that uses them:
 //
 //	for b, err := range stream.Ranges(ctx, ranges, stream.RangesConfig{}) {
 //		if err != nil {
@@ -79,23 +79,25 @@ const (
 //		use(b.Data)
 //	}
 //
-// How far ahead adapts: not at all while the page cache has what is asked for, which then costs what ReadAt costs,
-// and several times as far each time that the loop has to wait for a device. Ranges that are neighbours are read together
-// by then.
+// The read-ahead distance adapts: it is zero while the page cache has what is asked for, which then
+// costs what ReadAt costs, and grows several times over each time the loop has to wait for a device.
+// From then on, adjacent ranges are read together.
 //
-// The sequence is asked for the next range when there is room for it, in the goroutine of the loop, between two
-// turns of that. It may itself read, wait or compute. Ranges may repeat, overlap, be empty or end beyond the end of
-// the file.
+// The sequence is asked for the next range when there is room for it, in the goroutine of the loop,
+// between two iterations. It may itself read, wait or compute. Ranges may repeat, overlap, be empty or
+// end beyond the end of the file.
 //
-// An error is that of the range with which it comes, what ReadAt would have returned: a *fs.PathError, or a bare
-// io.EOF if the file ends within or before the range. Data has what was read. The loop may go on. When ctx ends,
-// so does the loop, on time, after a turn with the cause of ctx in a *fs.PathError, if a block was still to come.
+// An error belongs to the range it comes with and is what ReadAt would have returned: a *fs.PathError,
+// or a bare io.EOF if the file ends within or before the range. Data holds what was read, and the loop
+// may continue. When ctx ends, the loop ends on time. If blocks were still to come, its last iteration
+// has the cause of ctx in a *fs.PathError.
 //
-// The block and its data are valid until the next turn of the loop; Keep is for those to be had longer. Leaving the
-// loop gives up the reads that are in flight, without waiting for them: their buffers and their uses of the files end when
-// the kernel lets go of them.
+// The block and its data are valid until the next iteration; use Keep to hold on to the data. Leaving
+// the loop abandons the reads in flight without waiting for them: the kernel's use of their buffers and
+// files ends later.
 //
-// A context that can end has a price: what is in the page cache is read by other goroutines, as it is by ReadAtContext.
+// A context that can end has a cost: data in the page cache is then read by other goroutines, as in
+// ReadAtContext.
 func Ranges(ctx context.Context, ranges iter.Seq[Range], c RangesConfig) iter.Seq2[*Block, error] {
 	return func(yield func(*Block, error) bool) {
 		l := newLookahead(ctx, c, yield)
@@ -155,7 +157,7 @@ func newLookahead(ctx context.Context, c RangesConfig, yield func(*Block, error)
 	return &lookahead{ctx: ctx, ends: ctx.Done() != nil, config: c, yield: yield, queue: ringfile.NewReadQueue(ctx), distance: 1, few: 1, align: 1}
 }
 
-// add takes the next range. It reports false if the loop has ended.
+// add accepts the next range. It returns false if the loop has ended.
 func (l *lookahead) add(r Range) bool {
 	l.follow(r.File, r.Off, r.Len)
 	if t := l.returned; t != nil && l.blocks == 0 && l.distance == 1 && l.few == 1 && !l.quick && r.File == l.file && l.align == 1 &&
@@ -198,8 +200,9 @@ func (l *lookahead) add(r Range) bool {
 	return l.pump()
 }
 
-// follow looks whether a range begins where the one before it ends, as those before. Then some of these may be under way in
-// any case: even from the page cache one large read is cheaper than several small ones.
+// follow checks whether a range begins where the one before it ends, as did those before. Then some of
+// these may be in flight in any case: even from the page cache one large read is cheaper than several
+// small ones.
 func (l *lookahead) follow(f *ringfile.File, off int64, n int) {
 	if off != l.behind || f != l.file {
 		l.run, l.few = 0, 1
@@ -209,8 +212,8 @@ func (l *lookahead) follow(f *ringfile.File, off int64, n int) {
 	l.behind = off + int64(n)
 }
 
-// addMissed goes on with a range that the page cache was expected to have: it is in flight, at i in the queue, in the buffer
-// of t.
+// addMissed continues with a range that the page cache was expected to have: it is in flight, at i in
+// the queue, in the buffer of t.
 func (l *lookahead) addMissed(t *transfer, r Range, i int) bool {
 	l.returned = nil
 	l.init(t, r, l.index)
@@ -220,7 +223,8 @@ func (l *lookahead) addMissed(t *transfer, r Range, i int) bool {
 	return l.pump()
 }
 
-// pump returns blocks to the loop until there is room for another one. It reports false if the loop has ended.
+// pump yields blocks to the loop until there is room for another one. It returns false if the loop has
+// ended.
 func (l *lookahead) pump() bool {
 	for l.blocks >= max(l.distance, l.few) || l.bounded() ||
 		l.config.Unordered && l.head < len(l.waiting) {
@@ -232,12 +236,12 @@ func (l *lookahead) pump() bool {
 	return true
 }
 
-// bounded reports whether no more may be under way.
+// bounded reports whether no more may be in flight.
 func (l *lookahead) bounded() bool {
 	return l.whole >= l.config.MaxRequests || l.bytes >= l.config.MaxBytes
 }
 
-// finish returns what is still under way, when there are no more ranges.
+// finish yields what is still in flight, when there are no more ranges.
 func (l *lookahead) finish() {
 	l.launch()
 	for l.blocks > 0 {
@@ -253,7 +257,7 @@ func (l *lookahead) begin(r Range) {
 	l.enter(l.open)
 }
 
-// enter puts t under way.
+// enter adds t to the transfers in progress.
 func (l *lookahead) enter(t *transfer) {
 	l.blocks++
 	l.whole++
@@ -263,7 +267,7 @@ func (l *lookahead) enter(t *transfer) {
 	}
 }
 
-// launch adds the open transfer, if there is one, to what is read.
+// launch adds the open transfer, if there is one, to the reads.
 func (l *lookahead) launch() {
 	if t := l.open; t != nil {
 		l.open = nil
@@ -271,7 +275,7 @@ func (l *lookahead) launch() {
 	}
 }
 
-// read adds t to what is read.
+// read adds t to the reads.
 func (l *lookahead) read(t *transfer) {
 	size := int(t.end - t.start)
 	switch b := &t.blocks[0]; {
@@ -292,7 +296,7 @@ func (l *lookahead) read(t *transfer) {
 	l.fly(t, i)
 }
 
-// fly takes note that t is in flight.
+// fly records that t is in flight.
 func (l *lookahead) fly(t *transfer, i int) {
 	t.index, t.flying = i, true
 	l.flying++
@@ -303,7 +307,7 @@ func (l *lookahead) fly(t *transfer, i int) {
 	l.byIndex[i] = t
 }
 
-// readQuick reads t in this goroutine, as long as that does not wait for a device.
+// readQuick reads t in this goroutine, unless that would wait for a device.
 func (l *lookahead) readQuick(t *transfer, size int) {
 	t.buf = fit(t.buf, size, t.align)
 	start := time.Now()
@@ -315,7 +319,8 @@ func (l *lookahead) readQuick(t *transfer, size int) {
 	l.settle(t, ringfile.Result{N: n, Err: err})
 }
 
-// isQuick reports whether so many bytes that were read in that time came from memory, as far as that can be told.
+// isQuick reports whether that many bytes, read in that time, came from memory, as far as that can be
+// told.
 func isQuick(took time.Duration, size int) bool {
 	return took < 10*time.Microsecond+time.Duration(size/4)
 }
@@ -327,7 +332,7 @@ func nameOf(f *ringfile.File) string {
 	return f.Name()
 }
 
-// settle takes note of the outcome of t.
+// settle records the result of t.
 func (l *lookahead) settle(t *transfer, r ringfile.Result) {
 	t.n, t.err, t.done = r.N, r.Err, true
 	if t.flying {
@@ -340,7 +345,7 @@ func (l *lookahead) settle(t *transfer, r ringfile.Result) {
 	}
 }
 
-// start has reads begin once they are many enough, beside those that are in flight.
+// start starts the reads once there are enough of them relative to those in flight.
 func (l *lookahead) start() {
 	if l.fresh > 0 && 4*l.fresh >= l.flying {
 		l.queue.Start()
@@ -348,7 +353,7 @@ func (l *lookahead) start() {
 	}
 }
 
-// collect takes note of what has finished.
+// collect records what has finished.
 func (l *lookahead) collect() {
 	for {
 		i, r, ok := l.queue.Next()
@@ -359,7 +364,7 @@ func (l *lookahead) collect() {
 	}
 }
 
-// next returns the next block to the loop. It reports false if the loop has ended.
+// next yields the next block to the loop. It returns false if the loop has ended.
 func (l *lookahead) next() bool {
 	l.recycle()
 	t, err := l.front()
@@ -394,7 +399,8 @@ func (l *lookahead) next() bool {
 	return l.yield(b, err)
 }
 
-// front returns the transfer whose block is next, when it is done. If the context ends first, so does the error say.
+// front returns the transfer with the next block, when it is done. If the context ends first, it
+// returns the cause.
 func (l *lookahead) front() (*transfer, error) {
 	l.stalled = false
 	for {
@@ -449,8 +455,8 @@ func (l *lookahead) anyFlying() *transfer {
 	return l.byIndex[i]
 }
 
-// await waits for t, with its index in the queue, or for any transfer. What does not scatter goes on growing
-// meanwhile.
+// await waits for t, with its index in the queue, or for any transfer. An open transfer that is
+// consecutive continues to grow meanwhile.
 func (l *lookahead) await(t *transfer, index int) error {
 	if !l.merging {
 		l.launch()
@@ -476,7 +482,7 @@ func (l *lookahead) await(t *transfer, index int) error {
 	return nil
 }
 
-// adapt sets how far ahead the loop reads, when t is next.
+// adapt adjusts the read-ahead distance, when t is next.
 func (l *lookahead) adapt(t *transfer) {
 	switch {
 	case l.stalled:
@@ -497,14 +503,14 @@ func (l *lookahead) adapt(t *transfer) {
 	}
 }
 
-// steep is how far the distance grows fourfold each time, beyond it only doubles: a short list of reads that take
-// long is not done before it has grown.
+// steep is the distance up to which it grows fourfold each time; beyond that it only doubles. This way
+// even a short list of slow reads profits from it.
 const steep = 32
 
-// readyDecay is after how many reads that were done in time the distance is made one less.
+// readyDecay is the number of reads that finished in time after which the distance shrinks by one.
 const readyDecay = 16
 
-// retry reads t, which has one block, and returns that to the loop.
+// retry reads t, which has one block, and yields it to the loop.
 func (l *lookahead) retry(t *transfer) bool {
 	t.buf = fit(t.buf, int(t.end-t.start), t.align)
 	b := &t.blocks[0]
@@ -520,7 +526,7 @@ func (l *lookahead) retry(t *transfer) bool {
 	return l.yield(b, err)
 }
 
-// recycle takes back what the last turn of the loop has had.
+// recycle takes back what the last iteration of the loop has used.
 func (l *lookahead) recycle() {
 	t := l.returned
 	if t == nil {
@@ -537,7 +543,7 @@ func (l *lookahead) recycle() {
 	l.spare = append(l.spare, t)
 }
 
-// leave gives everything back but what the kernel still uses.
+// leave releases everything except what the kernel still uses.
 func (l *lookahead) leave() {
 	l.collect()
 	l.queue.Leave()

@@ -12,19 +12,18 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Reader reads a file from an offset on, front to back, ahead of its user: an io.Reader for
-// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
-// flight, with aligned buffers of its own, so that Offset, the sizes of reads and the end of the
-// file need no alignment. On any other file it reads in the caller, as bufio.Reader does: the
-// kernel reads ahead itself.
+// Reader reads a file sequentially from an offset on, ahead of its user. It is an io.Reader. On a file
+// opened with O_DIRECT it keeps several large requests in flight, using aligned buffers of its own, so
+// that Offset, the sizes of reads and the end of the file need no alignment. On any other file it reads
+// in the caller's goroutine, as bufio.Reader does: the kernel does the read-ahead.
 //
-// An error is returned once, behind all data that was read before it: a *fs.PathError, or io.EOF,
-// bare. The next read tries again from there, so a reader goes on when a deadline has been moved or
-// a file has grown. A file that changes while it is read gives old or new data, up to BufferSize
-// times Depth bytes ahead.
+// An error is returned once, after all data that was read before it: a *fs.PathError, or io.EOF, bare.
+// The next read tries again from there, so a reader continues when a deadline has been moved or a file
+// has grown. If the file changes while it is read, up to BufferSize times Depth bytes ahead may be old
+// or new data.
 //
-// The file's read deadline applies. A Reader is not safe for concurrent use. Several on one File
-// are independent of each other. Wrap it in a bufio.Reader to read lines or bytes.
+// The file's read deadline applies. A Reader is not safe for concurrent use. Several Readers on one
+// File are independent of each other. Wrap a Reader in a bufio.Reader to read lines or bytes.
 type Reader struct {
 	stream
 	off  int64  // of the first byte of rest
@@ -42,13 +41,13 @@ var _ interface {
 	io.WriterTo
 } = (*Reader)(nil)
 
-// NewReader returns a Reader of f, which stays the caller's to close, after the Reader.
+// NewReader returns a Reader of f. The caller closes f, after the Reader.
 func NewReader(f *ringfile.File, c Config) *Reader {
 	return NewReaderContext(context.Background(), f, c)
 }
 
-// NewReaderContext is NewReader for a Reader whose reads are given up when ctx ends: then their
-// error is the cause of ctx, in a *fs.PathError.
+// NewReaderContext is NewReader with a context for all reads: when ctx ends they fail with the cause of
+// ctx in a *fs.PathError.
 func NewReaderContext(ctx context.Context, f *ringfile.File, c Config) *Reader {
 	r := &Reader{stream: stream{file: f, ctx: ctx, config: c, op: "read"}, off: c.Offset, stop: math.MaxInt64}
 	if c.Length > 0 && c.Offset <= math.MaxInt64-c.Length {
@@ -57,7 +56,7 @@ func NewReaderContext(ctx context.Context, f *ringfile.File, c Config) *Reader {
 	return r
 }
 
-// ready returns why nothing can be read, nil if something can.
+// ready returns why nothing can be read, or nil.
 func (r *Reader) ready() error {
 	if err := r.usable(); err != nil || r.prepared {
 		return err
@@ -76,8 +75,8 @@ func (r *Reader) ready() error {
 // seek makes the next request start where rest ends.
 func (r *Reader) seek() { r.next = alignDown(r.off+int64(len(r.rest)), r.align) }
 
-// Read reads up to len(p) bytes into p. At the end of the file it returns 0, io.EOF. p is the
-// caller's again at the return.
+// Read reads up to len(p) bytes into p. At the end of the file it returns 0, io.EOF. p belongs to the
+// caller again when it returns.
 func (r *Reader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -100,7 +99,8 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// passes reports whether reads may go straight into the caller's memory: not if that would be left to the kernel.
+// passes reports whether reads may go straight into the caller's memory: not if they could be abandoned
+// to the kernel.
 func (r *Reader) passes() bool { return !r.direct && !(r.uncached && r.ctx.Done() != nil) }
 
 // pass reads straight into p, which is no smaller than the buffer.
@@ -119,9 +119,9 @@ func (r *Reader) pass(p []byte) (n int, err error) {
 	return n, err
 }
 
-// WriteTo writes the rest of the file to w, from the Reader's buffers, without a copy. Reaching the
-// end is not an error. To a connection File.WriteTo is faster if the file is in the page cache, as
-// then the data moves inside the kernel.
+// WriteTo writes the rest of the file to w from the Reader's buffers, without a copy. Reaching the end
+// is not an error. If w is a connection and the file is in the page cache, File.WriteTo is faster,
+// because the data is then moved inside the kernel.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		if len(r.rest) == 0 {
@@ -149,9 +149,9 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 
 var errInvalidWrite = errors.New("stream: writer returned an impossible count from Write")
 
-// Close ends the requests in flight and waits for the kernel to let go of their buffers, but not after
-// the context has ended. It does not close the file. Reads that come later fail with an error that
-// matches fs.ErrClosed. Close returns nil; closing twice is not an error.
+// Close ends the requests in flight and waits for the kernel to release their buffers, but not once the
+// context has ended. It does not close the file. Later reads fail with an error that matches
+// fs.ErrClosed. Close returns nil; closing twice is not an error.
 func (r *Reader) Close() error {
 	r.abandonFor(nil)
 	if end := r.off + int64(len(r.rest)); r.refused && end > r.behind {
@@ -169,7 +169,7 @@ func (r *Reader) take(n int) {
 	r.off += int64(n)
 }
 
-// recycle gives the buffer back in which nothing is left.
+// recycle returns an empty buffer.
 func (r *Reader) recycle() {
 	if r.buf != nil {
 		r.pool.Put(r.buf)
@@ -177,7 +177,7 @@ func (r *Reader) recycle() {
 	}
 }
 
-// fill reads more into rest, which is empty, or returns the error that comes now.
+// fill reads more into rest, which is empty, or returns the error that is next.
 func (r *Reader) fill() error {
 	if err := r.err; err != nil {
 		r.err = nil
@@ -203,7 +203,7 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-// maxTries bounds how often the end of a file that grows is read again.
+// maxTries limits how often the end of a growing file is read again.
 const maxTries = 8
 
 // fillDirect is fill for a file with O_DIRECT.
@@ -226,7 +226,7 @@ func (r *Reader) fillDirect() error {
 
 var errGrown = errors.New("file has grown")
 
-// awaitDirect starts the requests that may be in flight and waits for the oldest. It may leave rest
+// awaitDirect starts as many requests as may be in flight and waits for the oldest. It may leave rest
 // empty only if it returns an error.
 func (r *Reader) awaitDirect() error {
 	r.recycle()
@@ -291,15 +291,16 @@ func (r *Reader) call(p []byte) (n int, err error) {
 	return n, err
 }
 
-// drop drops what has been read before end, and once more what came just before that: units that were dropped in
-// part only.
+// drop drops what has been read before end, and once more what came just before that, for folios that
+// were dropped only in part.
 func (r *Reader) drop(end int64) {
 	drop(r.ctx, r.file, max(r.behind-dropAfter, r.config.Offset), end)
 	r.behind = end
 }
 
-// expired returns why the file takes no reads any more: it is closed, or its read deadline has passed. A File does
-// not tell that, but a read fails with it, and otherwise, if it ends beyond what offsets can say, at once.
+// expired returns why the file accepts no more reads: it is closed, or its read deadline has passed. A
+// File has no method to ask, but a read fails for that reason, and otherwise, if it would end beyond
+// the largest offset, at once.
 func (r *Reader) expired() error {
 	_, err := r.file.ReadAtContext(r.ctx, make([]byte, 1), math.MaxInt64)
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {

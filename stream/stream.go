@@ -1,15 +1,15 @@
-// Package stream reads and writes files front to back, for programs that use io.Reader and io.Writer, and reads ahead
-// over any list of ranges (Ranges).
+// Package stream reads and writes files sequentially, for programs that use io.Reader and io.Writer,
+// and reads ahead over any list of ranges (Ranges).
 //
 // What a stream does depends on how its file was opened. With O_DIRECT it keeps several large requests
-// in flight, with aligned buffers of its own, so that neither offsets nor lengths need be aligned. On
-// any other file it makes one call after the other, as package bufio does: the kernel reads ahead and
-// writes behind there. With Config.Uncached it leaves little in the page cache.
+// in flight, using aligned buffers of its own, so that neither offsets nor lengths need be aligned. On
+// any other file it makes one call after another, as package bufio does: there the kernel does the
+// read-ahead and the write-behind. With Config.Uncached it leaves little in the page cache.
 //
-// A stream with a context is given up when that ends, and returns on time whatever the device does.
-// A deadline of the file (ringfile.File.SetDeadline) ends the calls of a stream, too, but a request on
-// a device that does not answer, with O_DIRECT, only when the kernel lets go of its buffer: a context is
-// the way to be on time there.
+// A stream with a context stops when the context ends, and returns on time whatever the device does. A
+// deadline of the file (ringfile.File.SetDeadline) ends the calls of a stream too, but with O_DIRECT a
+// request on a device that does not answer ends only when the kernel releases its buffer: use a context
+// to be on time there.
 package stream
 
 import (
@@ -25,33 +25,38 @@ import (
 )
 
 // Config says where and how a Reader or Writer streams. The zero value streams from the start of the
-// file, in a way that suits disks.
+// file, with settings that suit disks.
 type Config struct {
-	// Offset is where in the file the stream begins, in bytes. A stream neither uses nor moves the
-	// file position, except that of a file without offsets (a pipe) or, in writing, one opened with
-	// O_APPEND: there the stream goes on where the file is, and Offset is ignored.
+	// Offset is where in the file the stream begins, in bytes. A stream neither uses nor moves the file
+	// position, with two exceptions: a file without offsets (a pipe) and, when writing, a file opened
+	// with O_APPEND. There the stream continues where the file is, and Offset is ignored.
 	Offset int64
 
-	// Length is how many bytes a Reader reads before it returns io.EOF; it then reads no further ahead
-	// than that. Zero: to the end of the file. A Writer ignores it.
+	// Length is how many bytes a Reader reads before it returns io.EOF; it reads no further ahead than
+	// that. Zero: to the end of the file. A Writer ignores it.
 	Length int64
 
 	// BufferSize is the size of a request in bytes, rounded up to whole pages. Zero: 256 KiB.
 	BufferSize int
 
-	// Uncached keeps the stream from filling the page cache, on a file without O_DIRECT: a Reader drops what it
-	// has brought in as soon as it has been read, a Writer has what it takes written to the device at once, and
-	// dropped then. So up to about 16 MiB are in the page cache at a time for a Reader, 32 MiB for a Writer. What
-	// was there before stays, where the kernel can tell it apart (RWF_DONTCACHE, Linux 6.14, on ext4, XFS and btrfs);
-	// elsewhere, and with a Writer whose context can end, the stream drops the part of the file that it has passed, whoever
-	// had it there (posix_fadvise(2)), but for the last 16 MiB of a Writer. BufferSize is rounded up to a multiple
-	// of 2 MiB then, up to 8 MiB, no call moves more than that at a time, and a deadline of the file is looked at between
-	// these only: a context is the way to be on time. Uncached does nothing on a file without offsets or, in
-	// writing, with O_APPEND, and on other systems than Linux. See docs/pagecache.md.
+	// Uncached keeps the stream from filling the page cache, on a file without O_DIRECT. A Reader drops
+	// the data it brought in as soon as it has been read; a Writer has its data written to the device
+	// at once, and then dropped. At most about 16 MiB for a Reader and 32 MiB for a Writer are in the
+	// page cache at a time.
+	//
+	// Data that was cached before stays cached where the kernel can tell it apart (RWF_DONTCACHE, Linux
+	// 6.14, on ext4, XFS and btrfs). Elsewhere, and for a Writer whose context can end, the stream
+	// drops the part of the file that it has passed, whoever cached it (posix_fadvise(2)), except the
+	// last 16 MiB of a Writer.
+	//
+	// With Uncached, BufferSize is rounded up to a multiple of 2 MiB, up to 8 MiB, no call moves more
+	// than that at a time, and a deadline of the file is checked only between calls: use a context to
+	// be on time. Uncached has no effect on a file without offsets, when writing with O_APPEND, or on
+	// systems other than Linux. See docs/pagecache.md.
 	Uncached bool
 
-	// Depth is how many requests are in flight at once, each with a buffer of its own, on a file
-	// that is opened with O_DIRECT. Zero: 8.
+	// Depth is how many requests are in flight at once, each with its own buffer, on a file opened with
+	// O_DIRECT. Zero: 8.
 	Depth int
 }
 
@@ -59,18 +64,19 @@ const (
 	defaultSize  = 256 << 10
 	defaultDepth = 8
 
-	// maxSize keeps a request within what one system call moves.
+	// maxSize keeps a request within what one system call transfers.
 	maxSize = 1 << 30
 )
 
-// pageSize is what the memory and the offsets of a stream's requests are aligned to, or more if the
-// file asks for that: a page that is in part written past the page cache and in part through it
+// pageSize is the alignment, or more if the file requires it, of the memory and the offsets of a
+// stream's requests: a page that is partly written with O_DIRECT and partly through the page cache
 // would have to be kept consistent by the kernel.
 var pageSize = max(os.Getpagesize(), 4096)
 
-// uncachedUnit is what requests that leave nothing in the page cache begin and end at a multiple of, as far as
-// possible. The page cache has units of up to this size, which are dropped after a read of any part of them:
-// the next read of another part comes from the device again (docs/decisions.md).
+// uncachedUnit is the size of which requests that leave nothing in the page cache begin and end at a
+// multiple, as far as possible. The page cache has folios of up to this size, which are dropped after a
+// read of any part of them: the next read of another part comes from the device again
+// (docs/decisions.md).
 const uncachedUnit = 2 << 20
 
 // uncachedPool has the buffers of such streams.
@@ -87,15 +93,15 @@ type stream struct {
 	op     string // Op of errors: "read" or "write"
 	closed bool
 
-	// All below is there once the stream has been prepared, at its first use.
+	// The fields below are set when the stream is prepared, at its first use.
 	prepared bool
-	// direct has requests in flight, with buffers of the stream. Otherwise calls are made: what is
-	// in the page cache, or goes there, is had for less than the hand-over of a request costs.
+	// direct means that requests are in flight, with buffers of the stream. Otherwise calls are made:
+	// for data in the page cache a call costs less than handing a request to another goroutine.
 	direct bool
-	// offsets tells that the file has offsets; otherwise it is read or written where it is.
+	// offsets means that the file has offsets; otherwise it is read or written at its position.
 	offsets bool
-	// uncached tells that nothing is to stay in the page cache, refused that RWF_DONTCACHE is not to be had.
-	// Then behind is where the part of the file begins that has not been dropped.
+	// uncached means that nothing is to stay in the page cache, refused that RWF_DONTCACHE is
+	// unavailable. Then behind is where the part of the file begins that has not been dropped yet.
 	uncached, refused bool
 	behind            int64
 
@@ -121,8 +127,8 @@ type description struct {
 	size   int64 // of a regular file; of anything else math.MaxInt64
 	align  int64 // what direct transfers ask for, if that is known
 
-	// serialGrowth tells that the file system takes direct writes that make a file longer one at a
-	// time, serialWrites that it takes all direct writes to a file so.
+	// serialGrowth means that the file system serializes direct writes that extend a file, serialWrites
+	// that it serializes all direct writes to a file.
 	serialGrowth, serialWrites bool
 }
 
@@ -188,7 +194,7 @@ func (s *stream) wrap(err error) error {
 	return &fs.PathError{Op: s.op, Path: s.file.Name(), Err: err}
 }
 
-// usable returns why the stream can do nothing any more, nil if it can.
+// usable returns why the stream cannot be used any more, or nil.
 func (s *stream) usable() error {
 	err := context.Cause(s.ctx)
 	if s.closed {
@@ -207,7 +213,7 @@ func (s *stream) noFile() bool {
 }
 
 // await waits for the oldest request in flight and returns it with its result. If the context ends
-// first, left is true: the request and its buffer are the kernel's still.
+// first, left is true: the request and its buffer still belong to the kernel.
 func (s *stream) await() (r *request, n int, left bool, err error) {
 	r = s.inFlight[0]
 	s.inFlight = slices.Delete(s.inFlight, 0, 1)
@@ -223,8 +229,8 @@ func (s *stream) await() (r *request, n int, left bool, err error) {
 	return r, n, false, err
 }
 
-// abandon cancels what is in flight. It waits for it unless left is true: then buffers that the
-// kernel has not let go of are left to the collector, which finds them once the kernel has.
+// abandon cancels what is in flight. It waits for it unless left is true: then buffers that the kernel
+// has not released are left to the garbage collector, which frees them once the kernel has.
 func (s *stream) abandon(left bool) {
 	for _, r := range s.inFlight {
 		r.future.Cancel()

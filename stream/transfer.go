@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// mergedSize is how large a request becomes from ranges that are neighbours, and mergedHole how many bytes may
-	// lie between two of these.
+	// mergedSize is the largest request made from adjacent ranges, and mergedHole the largest gap, in
+	// bytes, between two of these.
 	mergedSize = 256 << 10
 	mergedHole = 4 << 10
 )
 
-// transfer is one read, of one block or several neighbours.
+// transfer is one read, of one block or several adjacent ones.
 type transfer struct {
 	file       *ringfile.File
 	start, end int64  // what is read
@@ -52,7 +52,7 @@ func (l *lookahead) transfer(r Range, index int) *transfer {
 	return t
 }
 
-// alignOf returns what the offsets and lengths of transfers of f must be multiples of.
+// alignOf returns the alignment of the offsets and lengths of transfers of f.
 func (l *lookahead) alignOf(f *ringfile.File) int64 {
 	if !f.Direct() {
 		return 1
@@ -71,7 +71,7 @@ func (l *lookahead) alignOf(f *ringfile.File) int64 {
 	return align
 }
 
-// init makes t one of r, which is of the last file.
+// init makes t a transfer of r, which is in the last file.
 func (l *lookahead) init(t *transfer, r Range, index int) {
 	t.file, t.start, t.end, t.align = r.File, r.Off, r.Off, 1
 	if r.Len > 0 && r.Off >= 0 && r.Off <= math.MaxInt64-int64(r.Len)-l.align {
@@ -86,12 +86,13 @@ func (l *lookahead) init(t *transfer, r Range, index int) {
 	t.flying, t.done, t.hit = false, false, false
 }
 
-// full reports whether t grows no more: it is large, or there would be too little in flight beside it.
+// full reports whether t must not grow any more: it is large, or there would be too little in flight
+// beside it.
 func (l *lookahead) full(t *transfer) bool {
 	return t.end-t.start >= mergedSize || len(t.blocks) >= max(l.distance/4, l.few)
 }
 
-// merge adds r to the open transfer if it is its neighbour.
+// merge adds r to the open transfer if it is adjacent.
 func (l *lookahead) merge(r Range) bool {
 	t := l.open
 	last := &t.blocks[len(t.blocks)-1]
@@ -124,13 +125,14 @@ func (t *transfer) part(b *Block) ([]byte, error) {
 	return data, t.err
 }
 
-// again reports whether b must be read by itself to know its error: that of t may be of another one, or of a file that
-// grows.
+// again reports whether b must be read by itself to find its error: that of t may be another block's,
+// or due to a growing file.
 func (t *transfer) again(b *Block, err error) bool {
 	return err != io.EOF && (len(t.blocks) > 1 || t.grown())
 }
 
-// grown reports whether t failed as the file grew while its end was read: O_DIRECT cannot go on in the middle of a block.
+// grown reports whether t failed because the file grew while its end was read: O_DIRECT cannot continue
+// in the middle of a block.
 func (t *transfer) grown() bool {
 	return t.align > 1 && t.n > 0 && int64(t.n)%t.align != 0 && errors.Is(t.err, syscall.EINVAL)
 }
@@ -143,7 +145,7 @@ var rangePools = func() (pools []*ringfile.BufferPool) {
 	return pools
 }()
 
-// poolOf returns the index in rangePools of the buffers that hold n bytes; it may be beyond the last.
+// poolOf returns the index in rangePools of the buffers that hold n bytes; it may be past the last.
 func poolOf(n int) int { return bits.Len(uint(max(n, 1)-1) / uint(pageSize)) }
 
 // fit returns buf if it is right for n bytes, or a buffer in its place.
@@ -158,7 +160,7 @@ func fit(buf []byte, n int, align int64) []byte {
 	return ringfile.AlignedBuffer(n, max(int(align), pageSize))
 }
 
-// putBuffer gives a buffer back that fit returned.
+// putBuffer returns a buffer obtained from fit.
 func putBuffer(buf []byte) {
 	if i := poolOf(len(buf)); len(buf) > 0 && i < len(rangePools) && len(buf) == pageSize<<i {
 		rangePools[i].Put(buf)

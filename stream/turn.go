@@ -9,27 +9,27 @@ import (
 )
 
 // turn is the right to write a file through the page cache, which one goroutine has at a time. It
-// belongs to two that may each find that the other has left: who asked for it, and the call that
-// uses it. Whoever claims it first passes it on.
+// belongs to two parties, each of which may find that the other has left: the one that asked for it,
+// and the call that uses it. Whichever claims it first passes it on.
 type turn struct {
 	file    *ringfile.File
 	line    *line
 	claimed atomic.Bool
 }
 
-// line is of those that have or want the turn of one file.
+// line holds those that have or want the turn of one file.
 type line struct {
 	held  chan struct{} // has an element while somebody has the turn
 	users int           // guarded by lines.mu
 }
 
-// lines are those of the files that are being written through the page cache.
+// lines holds the lines of the files that are being written through the page cache.
 var lines = struct {
 	mu sync.Mutex // held to look something up only
 	of map[*ringfile.File]*line
 }{of: make(map[*ringfile.File]*line)}
 
-// takeTurn waits for the turn of f, or for the end of ctx, whose cause it returns then.
+// takeTurn waits for the turn of f, or for the end of ctx, and returns its cause then.
 func takeTurn(ctx context.Context, f *ringfile.File) (*turn, error) {
 	lines.mu.Lock()
 	l := lines.of[f]
@@ -50,7 +50,7 @@ func takeTurn(ctx context.Context, f *ringfile.File) (*turn, error) {
 	}
 }
 
-// claim reports whether it is the caller, the first to claim the turn, who is to pass it on.
+// claim reports whether the caller is the first to claim the turn, and so the one to pass it on.
 func (t *turn) claim() bool { return t.claimed.CompareAndSwap(false, true) }
 
 // pass passes the turn on.
@@ -59,7 +59,7 @@ func (t *turn) pass() {
 	t.leave()
 }
 
-// leave leaves the line, which is gone with its last user.
+// leave leaves the line, which is removed with its last user.
 func (t *turn) leave() {
 	lines.mu.Lock()
 	defer lines.mu.Unlock()

@@ -13,22 +13,21 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Writer writes a file from an offset on, front to back, behind its user's back: an io.Writer for
-// programs that stream. On a file that is opened with O_DIRECT it keeps several large requests in
-// flight, with aligned buffers of its own; a single one where the file becomes longer, as file systems
-// take such writes one after the other. On any other file it writes in the caller, as
-// bufio.Writer does, since the page cache takes data at the speed of memory.
+// Writer writes a file sequentially from an offset on, in the background. It is an io.Writer. On a file
+// opened with O_DIRECT it keeps several large requests in flight, using aligned buffers of its own;
+// only one while the file is being extended, because file systems serialize such writes. On any other
+// file it writes in the caller's goroutine, as bufio.Writer does, because the page cache takes data at
+// the speed of memory.
 //
-// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: what does
-// not fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off
-// for that moment (fcntl(2), F_SETFL). Other bytes of the block stay what they are, and the file
-// never becomes longer than the stream. Flush in the middle of a block therefore costs two such
-// writes.
+// Neither Offset nor the length of the stream need be aligned on a file with O_DIRECT: data that does
+// not fill a block is written through the page cache, by Flush or Close, with O_DIRECT switched off for
+// that moment (fcntl(2), F_SETFL). The other bytes of the block keep their contents, and the file never
+// becomes longer than the stream. A Flush in the middle of a block therefore costs two such writes.
 //
-// Data is in the file, in the order of the stream, when Flush or Close has returned nil, and on the
-// device after File.Sync. The first error stays: it is returned by every later call, and what
-// follows the offset where the Writer stood at its last successful Flush may be written, in part,
-// or not.
+// When Flush or Close has returned nil, the data is in the file, in the order of the stream; after
+// File.Sync it is on the device. The first error is permanent: every later call returns it, and data
+// after the position of the last successful Flush may have been written in full, in part, or not at
+// all.
 //
 // The file's write deadline applies. A Writer is not safe for concurrent use.
 type Writer struct {
@@ -52,18 +51,18 @@ var _ interface {
 	io.ReaderFrom
 } = (*Writer)(nil)
 
-// NewWriter returns a Writer of f, which stays the caller's to close, after the Writer.
+// NewWriter returns a Writer of f. The caller closes f, after the Writer.
 func NewWriter(f *ringfile.File, c Config) *Writer {
 	return NewWriterContext(context.Background(), f, c)
 }
 
-// NewWriterContext is NewWriter for a Writer that gives up when ctx ends: then the error is the
-// cause of ctx, in a *fs.PathError, and what was in flight may reach the file even later.
+// NewWriterContext is NewWriter with a context for all writes: when ctx ends they fail with the cause
+// of ctx in a *fs.PathError, and writes that were in flight may reach the file even later.
 func NewWriterContext(ctx context.Context, f *ringfile.File, c Config) *Writer {
 	return &Writer{stream: stream{file: f, ctx: ctx, config: c, op: "write"}}
 }
 
-// seek makes the stream go on at off. There is no data in buf.
+// seek makes the stream continue at off. buf is empty.
 func (w *Writer) seek(off int64) {
 	w.off = off
 	w.start, w.fill = 0, 0
@@ -74,8 +73,8 @@ func (w *Writer) seek(off int64) {
 	}
 }
 
-// Write takes p, which is the caller's again at the return. If it takes less, the error says why;
-// it may be that of an earlier part of the stream.
+// Write accepts p, which belongs to the caller again when it returns. If it accepts less than all of p,
+// the error says why; the error may be that of an earlier part of the stream.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -98,7 +97,8 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, w.err
 }
 
-// ReadFrom writes what r has, up to its end, reading into the Writer's buffers without a copy.
+// ReadFrom writes all that r returns, up to its end, reading straight into the Writer's buffers without
+// a copy.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -130,7 +130,7 @@ func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 
 var errInvalidRead = errors.New("stream: reader returned an impossible count from Read")
 
-// Flush writes what the Writer has taken and waits until that is done.
+// Flush writes what the Writer has accepted and waits until that is done.
 func (w *Writer) Flush() error {
 	if err := w.ready(); err != nil {
 		return err
@@ -140,8 +140,9 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
-// Skip is Flush, after which the stream goes on n bytes further: what the file has between stays as it is, or is a hole.
-// It fails with errors.ErrUnsupported if the file has no offsets, or is open with O_APPEND.
+// Skip is Flush, after which the stream continues n bytes further on: the bytes in between keep their
+// contents, or become a hole. It fails with errors.ErrUnsupported if the file has no offsets or was
+// opened with O_APPEND.
 func (w *Writer) Skip(n int64) error {
 	if err := w.Flush(); err != nil {
 		return err
@@ -157,9 +158,9 @@ func (w *Writer) Skip(n int64) error {
 	return nil
 }
 
-// Close is Flush, after which the Writer takes nothing any more; it does not close the file.
-// Whatever the outcome, it waits for the requests in flight, unless the context or a deadline has
-// ended. Closing again returns the error of the Writer once more, or nil.
+// Close is Flush, after which the Writer accepts no more data; it does not close the file. Whatever the
+// outcome, it waits for the requests in flight, unless the context or a deadline has ended. Closing
+// again returns the Writer's error again, or nil.
 func (w *Writer) Close() error {
 	if w.closed {
 		return w.err
@@ -180,7 +181,7 @@ func (w *Writer) Close() error {
 	return err
 }
 
-// ready returns why nothing can be written, nil if something can.
+// ready returns why nothing can be written, or nil.
 func (w *Writer) ready() error {
 	if w.err != nil && !w.closed {
 		return w.err
@@ -208,7 +209,7 @@ func (w *Writer) room() []byte {
 	return w.buf[w.fill:]
 }
 
-// took counts n bytes that have been put into room, and sends a full buffer on its way.
+// took counts n bytes that have been put into room, and sends a full buffer.
 func (w *Writer) took(n int) {
 	w.fill += n
 	if w.fill == w.size {
@@ -216,7 +217,7 @@ func (w *Writer) took(n int) {
 	}
 }
 
-// send writes what is in the buffer: whole blocks go on their way, the rest is written at once.
+// send writes what is in the buffer: whole blocks are started, the rest is written at once.
 func (w *Writer) send() {
 	if w.fill == w.start || w.err != nil {
 		return
@@ -236,7 +237,7 @@ func (w *Writer) send() {
 	w.seek(w.off + int64(w.fill))
 }
 
-// begin starts to write the blocks of the buffer from head to tail.
+// begin starts writing the blocks of the buffer from head to tail.
 func (w *Writer) begin(head, tail int) {
 	r := &request{off: w.off + int64(head)}
 	end := w.off + int64(tail)
@@ -255,8 +256,8 @@ func (w *Writer) begin(head, tail int) {
 	w.end = max(w.end, end)
 }
 
-// unaligned writes what is in the buffer from one place to another and is no whole block, after all
-// that has been started.
+// unaligned writes a part of the buffer that is not a whole block, after everything that has been
+// started.
 func (w *Writer) unaligned(from, to int) {
 	if from == to || w.err != nil {
 		return
@@ -271,9 +272,9 @@ func (w *Writer) unaligned(from, to int) {
 	w.end = max(w.end, off+int64(to-from))
 }
 
-// forbidden returns why the file takes no writes any more: it is closed, or its write deadline has
-// passed. A File does not tell that, but a write fails with it, and otherwise, if it ends beyond what
-// offsets can say, at once and with EINVAL. p is any memory.
+// forbidden returns why the file accepts no more writes: it is closed, or its write deadline has
+// passed. A File has no method to ask, but a write fails for that reason, and otherwise, if it would
+// end beyond the largest offset, at once and with EINVAL. p is any memory.
 func (w *Writer) forbidden(p []byte) error {
 	_, err := w.file.WriteAtContext(w.ctx, p[:1], math.MaxInt64)
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrClosed) {
@@ -282,7 +283,7 @@ func (w *Writer) forbidden(p []byte) error {
 	return nil
 }
 
-// settle waits until no more requests than most are in flight, or after an error for all.
+// settle waits until no more than most requests are in flight; after an error, for all.
 func (w *Writer) settle(most int) {
 	for w.err == nil && len(w.inFlight) > most {
 		r, _, left, err := w.await()
@@ -310,7 +311,7 @@ func (w *Writer) call(p []byte) (n int) {
 	return n
 }
 
-// writeUncached is write for what is not to stay in the page cache.
+// writeUncached is write for data that must not stay in the page cache.
 func (w *Writer) writeUncached(p []byte) (n int, err error) {
 	if !w.refused {
 		if err := w.forbidden(p); err != nil {
@@ -325,8 +326,9 @@ func (w *Writer) writeUncached(p []byte) (n int, err error) {
 	return n, w.passed(n, err)
 }
 
-// passed is called when n more bytes have been written. It waits for the device where the stream has got too far
-// ahead of it: no call does that, as long as there is memory. How the writing to the device ends is for Sync to tell.
+// passed is called when n more bytes have been written. It waits for the device if the stream has got
+// too far ahead of it: no call does that, as long as there is memory. Errors of the writeback are left
+// for Sync to report.
 func (w *Writer) passed(n int, err error) error {
 	w.ahead += int64(n)
 	if w.ahead < dropAfter || err != nil {
@@ -352,7 +354,7 @@ func (w *Writer) passed(n int, err error) error {
 	return nil
 }
 
-// longestPause is up to how long a Writer waits before it looks again how much is still on its way.
+// longestPause is the longest time before a Writer checks again how much is still being written.
 const longestPause = 100 * time.Millisecond
 
 func (w *Writer) write(p []byte, off int64) (int, error) {

@@ -16,9 +16,9 @@ type cloneBuffers struct {
 // cloneReplace lets a table that exists be cloned into (IORING_REGISTER_DST_REPLACE, Linux 6.13).
 const cloneReplace uint32 = 1 << 1
 
-// RegisterCloneBuffers puts the n registered buffers of src from slot srcOff on into the table of r
-// from slot dstOff on, in the place of what is there. They are pinned, and counted against
-// RLIMIT_MEMLOCK, once for both rings. It needs Linux 6.13.
+// RegisterCloneBuffers copies n registered buffers of src, from slot srcOff on, into the table of r,
+// from slot dstOff on, replacing what is there. They are pinned, and counted against RLIMIT_MEMLOCK,
+// once for both rings. It needs Linux 6.13.
 func (r *Ring) RegisterCloneBuffers(src *Ring, srcOff, dstOff, n uint32) error {
 	arg := &cloneBuffers{srcFD: uint32(src.fd), flags: cloneReplace, srcOff: srcOff, dstOff: dstOff, nr: n}
 	_, err := register(r, RegCloneBuffers, arg, 1)

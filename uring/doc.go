@@ -1,6 +1,5 @@
-// Package uring is a pure-Go interface to io_uring(7) for everything that concerns files: the
-// counterpart of liburing, without cgo. It has no goroutines, no locks and no policy; package
-// ringfile has those.
+// Package uring is a pure-Go interface to the file operations of io_uring(7): the counterpart of
+// liburing, without cgo. It has no goroutines, no locks and no policy; package ringfile has those.
 //
 // # How it maps to liburing
 //
@@ -25,31 +24,32 @@
 //	io_uring_register_*              Ring.Register*
 //	io_uring_get_probe_ring          Ring.Probe
 //
-// # Two halves
+// # Concurrency
 //
-// A ring has a submission half ([Ring.GetSQE], [Ring.Flush], [Ring.SQSpaceLeft]) and a completion
-// half ([Ring.CopyCQEs], [Ring.AdvanceCQ], the peeks and the waits). Each half belongs to one goroutine at a
-// time, and these may be two different ones; whoever shares a half between goroutines brings a lock
-// for it. [Ring.Enter] and what only looks ([Ring.SQReady], [Ring.CQReady], [Ring.CQOverflow],
-// [Ring.NeedWakeup]) may be called by any goroutine at any time. The calls that use both halves
-// (Submit, SubmitAndWait and SubmitAndWaitTimeout) are for programs that drive a ring from one goroutine; beside a
-// goroutine that waits, another one may use Submit alone.
-// After [Ring.Close] nothing may be called except what its comment says.
+// A ring has a submission half ([Ring.GetSQE], [Ring.Flush], [Ring.SQSpaceLeft]) and a completion half
+// ([Ring.CopyCQEs], [Ring.AdvanceCQ], the peeks and the waits). Each half may be used by one goroutine at a time;
+// the two may be different goroutines. To share a half between goroutines, protect it with a lock.
+// [Ring.Enter] and the methods that only inspect ([Ring.SQReady], [Ring.CQReady], [Ring.CQOverflow],
+// [Ring.NeedWakeup]) may be called by any goroutine at any time. The methods that use both halves
+// (Submit, SubmitAndWait and SubmitAndWaitTimeout) are for programs that drive a ring from one goroutine;
+// while one goroutine waits for completions, another may call Submit.
+// After [Ring.Close] call nothing except what its comment allows.
 //
-// # Who owns the memory
+// # Ownership of memory
 //
 // An [SQE] belongs to the ring. It may be written from GetSQE until Flush or Submit, and not after.
 //
-// What an entry points at belongs to the kernel from submission until the completion (the last one,
-// without [CQEMore]): buffers, vectors, paths, timespecs, results. The entry holds the address as a
-// number, which the garbage collector does not see, so the caller keeps a pointer to that memory
-// until then, reads nothing the kernel writes and writes nothing that the kernel reads. The memory
-// does not move meanwhile: the Prep methods make what they are given escape to the heap, and Go's
-// heap does not move. The race detector does not see what the kernel reads and writes.
+// Memory that an entry points to (buffers, vectors, paths, timespecs, results) belongs to the kernel
+// from submission until the completion (the last one, without [CQEMore]). The entry holds the address
+// as a number, which the garbage collector does not see. Until the completion the caller must therefore
+// keep a pointer to that memory, must not read what the kernel writes, and must not write what the
+// kernel reads. The memory does not move in the meantime: the Prep methods make their arguments escape
+// to the heap, and Go's heap does not move. The race detector does not see what the kernel reads and
+// writes.
 //
 // # Kernels
 //
-// Linux 5.10 and newer; what a kernel has is probed, see [Config], [Ring.Features] and [Ring.Probe].
-// On other systems the package compiles, and [New] returns an error that wraps
+// Linux 5.10 and newer. What a kernel supports is probed; see [Config], [Ring.Features] and
+// [Ring.Probe]. On other systems the package compiles, and [New] returns an error that wraps
 // [errors.ErrUnsupported].
 package uring

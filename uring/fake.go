@@ -6,20 +6,20 @@ import (
 	"syscall"
 )
 
-// Fake plays the kernel's part of a ring in plain memory, for tests of what is built on this package:
-// they decide what becomes visible when, and in which order, and which enter fails. It works on every
-// operating system. Only [Ring.Probe] and the Register methods have nothing to answer with.
+// Fake plays the kernel's part of a ring in plain memory, for tests of code built on this package. The
+// test decides what becomes visible when, in which order, and which enter fails. It works on every
+// operating system. Only [Ring.Probe] and the Register methods are not supported.
 //
-// The methods of a Fake may run in one goroutine at a time, which may be another one than those
-// that use its ring.
+// The methods of a Fake may be used by one goroutine at a time, which need not be one that uses its
+// ring.
 type Fake struct {
 	ring *Ring
 }
 
-// NewFake returns a ring that no kernel knows, and its other side. The sizes are rounded up to powers
-// of two; flags and features are what the ring will claim, besides what it cannot do without. Each
-// enter of the ring is a call of enter, in the goroutine that enters, and must be handled;
-// without enter, each fails with ENXIO.
+// NewFake returns a ring that no kernel serves, and the [Fake] that plays the kernel. The sizes are
+// rounded up to powers of two; flags and features are what the ring reports, in addition to those that
+// it always has. Each enter of the ring calls enter in the entering goroutine, and enter must handle
+// it; if enter is nil, each fails with ENXIO.
 func NewFake(sqEntries, cqEntries uint32, flags SetupFlags, features Features, enter EnterHook) (*Ring, *Fake, error) {
 	const (
 		sqAt, cqAt = 0, 64 // each word on its own, as the kernel has head and tail apart
@@ -66,8 +66,8 @@ func NewFake(sqEntries, cqEntries uint32, flags SetupFlags, features Features, e
 // errNoFake is for a method that only a fresh ring allows.
 var errNoFake = errors.New("uring: the fake ring is in use")
 
-// SetPositions makes both queues start at a given position instead of 0, to test the wrap at 2^32. It
-// fails unless both are empty.
+// SetPositions makes both queues start at the given positions instead of 0, to test the wraparound at
+// 2^32. It fails unless both are empty.
 func (k *Fake) SetPositions(sq, cq uint32) error {
 	r := k.ring
 	if r.SQSpaceLeft() != r.sq.entries || r.CQReady() != 0 {
@@ -109,7 +109,7 @@ func (k *Fake) PostCQE(c CQE) bool {
 	return true
 }
 
-// SetSQFlags sets the flags that a kernel keeps in the submission ring, like [SQCQOverflow].
+// SetSQFlags sets the flags that a kernel sets in the submission ring, like [SQCQOverflow].
 func (k *Fake) SetSQFlags(flags SQFlags) { k.ring.sq.flags.Store(uint32(flags)) }
 
 // refuseEnter is the enter of a fake whose test expects none.

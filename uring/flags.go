@@ -5,27 +5,27 @@ import (
 	"strings"
 )
 
-// SetupFlags choose what kind of ring io_uring_setup(2) makes.
+// SetupFlags select what kind of ring io_uring_setup(2) makes.
 type SetupFlags uint32
 
 // The flags of io_uring_setup(2).
 const (
-	SetupIOPoll           SetupFlags = 1 << 0  // completions are polled for, for O_DIRECT on devices that can (IORING_SETUP_IOPOLL, Linux 5.1)
-	SetupSQPoll           SetupFlags = 1 << 1  // a kernel thread takes the submissions (IORING_SETUP_SQPOLL, Linux 5.1)
+	SetupIOPoll           SetupFlags = 1 << 0  // poll for completions, for O_DIRECT on devices that support it (IORING_SETUP_IOPOLL, Linux 5.1)
+	SetupSQPoll           SetupFlags = 1 << 1  // a kernel thread consumes the submissions (IORING_SETUP_SQPOLL, Linux 5.1)
 	SetupSQAff            SetupFlags = 1 << 2  // bind that thread to Config.SQThreadCPU (IORING_SETUP_SQ_AFF, Linux 5.1)
-	SetupCQSize           SetupFlags = 1 << 3  // Config.CQEntries holds; set by New (IORING_SETUP_CQSIZE, Linux 5.5)
-	SetupClamp            SetupFlags = 1 << 4  // too large a size is cut down, not refused (IORING_SETUP_CLAMP, Linux 5.6)
+	SetupCQSize           SetupFlags = 1 << 3  // Config.CQEntries applies; set by New (IORING_SETUP_CQSIZE, Linux 5.5)
+	SetupClamp            SetupFlags = 1 << 4  // sizes that are too large are reduced, not refused (IORING_SETUP_CLAMP, Linux 5.6)
 	SetupAttachWQ         SetupFlags = 1 << 5  // share the kernel's workers with ring Config.AttachFD (IORING_SETUP_ATTACH_WQ, Linux 5.6)
 	SetupRDisabled        SetupFlags = 1 << 6  // start disabled, see Ring.EnableRings (IORING_SETUP_R_DISABLED, Linux 5.10)
 	SetupSubmitAll        SetupFlags = 1 << 7  // a bad entry does not end the batch (IORING_SETUP_SUBMIT_ALL, Linux 5.18)
-	SetupCoopTaskrun      SetupFlags = 1 << 8  // no interrupt for completion work (IORING_SETUP_COOP_TASKRUN, Linux 5.19)
-	SetupTaskrunFlag      SetupFlags = 1 << 9  // say in sq.flags that completion work waits (IORING_SETUP_TASKRUN_FLAG, Linux 5.19)
+	SetupCoopTaskrun      SetupFlags = 1 << 8  // completion work does not interrupt the thread (IORING_SETUP_COOP_TASKRUN, Linux 5.19)
+	SetupTaskrunFlag      SetupFlags = 1 << 9  // sq.flags tell when completion work waits (IORING_SETUP_TASKRUN_FLAG, Linux 5.19)
 	SetupSQE128           SetupFlags = 1 << 10 // entries of 128 bytes; refused by New (IORING_SETUP_SQE128, Linux 5.19)
 	SetupCQE32            SetupFlags = 1 << 11 // completions of 32 bytes; refused by New (IORING_SETUP_CQE32, Linux 5.19)
-	SetupSingleIssuer     SetupFlags = 1 << 12 // one thread only submits (IORING_SETUP_SINGLE_ISSUER, Linux 6.0)
+	SetupSingleIssuer     SetupFlags = 1 << 12 // only one thread submits (IORING_SETUP_SINGLE_ISSUER, Linux 6.0)
 	SetupDeferTaskrun     SetupFlags = 1 << 13 // completion work runs only in an enter that waits (IORING_SETUP_DEFER_TASKRUN, Linux 6.1)
 	SetupNoMmap           SetupFlags = 1 << 14 // the caller brings the memory; refused by New (IORING_SETUP_NO_MMAP, Linux 6.5)
-	SetupRegisteredFDOnly SetupFlags = 1 << 15 // no descriptor but a registered one; refused by New (IORING_SETUP_REGISTERED_FD_ONLY, Linux 6.5)
+	SetupRegisteredFDOnly SetupFlags = 1 << 15 // only a registered descriptor; refused by New (IORING_SETUP_REGISTERED_FD_ONLY, Linux 6.5)
 	SetupNoSQArray        SetupFlags = 1 << 16 // entries are taken in order, without an index array (IORING_SETUP_NO_SQARRAY, Linux 6.6)
 	SetupHybridIOPoll     SetupFlags = 1 << 17 // with SetupIOPoll: sleep first, then poll (IORING_SETUP_HYBRID_IOPOLL, Linux 6.13)
 	SetupCQEMixed         SetupFlags = 1 << 18 // completions of 16 and 32 bytes; refused by New (IORING_SETUP_CQE_MIXED, Linux 6.18)
@@ -63,19 +63,19 @@ func (f SetupFlags) Has(flags SetupFlags) bool { return f&flags == flags }
 // String returns the kernel's names without their prefix, like "IOPOLL|SQPOLL".
 func (f SetupFlags) String() string { return flagString(uint32(f), setupNames) }
 
-// Features is what a kernel says at setup that it can do.
+// Features are the capabilities that the kernel reports at setup.
 type Features uint32
 
 // The features that io_uring_setup(2) reports.
 const (
 	FeatSingleMmap     Features = 1 << 0  // one mapping holds both rings; New needs it (IORING_FEAT_SINGLE_MMAP, Linux 5.4)
 	FeatNoDrop         Features = 1 << 1  // completions are kept when the ring is full; New needs it (IORING_FEAT_NODROP, Linux 5.5)
-	FeatSubmitStable   Features = 1 << 2  // what an entry points at, but for the data, is read at submission (IORING_FEAT_SUBMIT_STABLE, Linux 5.5)
+	FeatSubmitStable   Features = 1 << 2  // what an entry points to, except the data, is read at submission (IORING_FEAT_SUBMIT_STABLE, Linux 5.5)
 	FeatRWCurPos       Features = 1 << 3  // offset OffCurrent is the file position (IORING_FEAT_RW_CUR_POS, Linux 5.6)
 	FeatCurPersonality Features = 1 << 4  // credentials are those of the submitter (IORING_FEAT_CUR_PERSONALITY, Linux 5.6)
 	FeatFastPoll       Features = 1 << 5  // pipes and sockets wait without a worker (IORING_FEAT_FAST_POLL, Linux 5.7)
 	FeatPoll32Bits     Features = 1 << 6  // poll masks have 32 bits (IORING_FEAT_POLL_32BITS, Linux 5.9)
-	FeatSQPollNonfixed Features = 1 << 7  // SetupSQPoll does without registered files (IORING_FEAT_SQPOLL_NONFIXED, Linux 5.11)
+	FeatSQPollNonfixed Features = 1 << 7  // SetupSQPoll does not need registered files (IORING_FEAT_SQPOLL_NONFIXED, Linux 5.11)
 	FeatExtArg         Features = 1 << 8  // Ring.EnterTimeout (IORING_FEAT_EXT_ARG, Linux 5.11)
 	FeatNativeWorkers  Features = 1 << 9  // workers are threads of the process (IORING_FEAT_NATIVE_WORKERS, Linux 5.12)
 	FeatRsrcTags       Features = 1 << 10 // tags on registered files and buffers, and buffer updates (IORING_FEAT_RSRC_TAGS, Linux 5.13)
@@ -115,7 +115,7 @@ func (f Features) Has(feats Features) bool { return f&feats == feats }
 // String returns the kernel's names without their prefix, like "NODROP|EXT_ARG".
 func (f Features) String() string { return flagString(uint32(f), featNames) }
 
-// EnterFlags choose what one io_uring_enter(2) does besides submitting.
+// EnterFlags select what an io_uring_enter(2) does besides submitting.
 type EnterFlags uint32
 
 // The flags of io_uring_enter(2).
@@ -126,8 +126,8 @@ const (
 	EnterExtArg         EnterFlags = 1 << 3 // the argument is extended; set by EnterTimeout (IORING_ENTER_EXT_ARG, Linux 5.11)
 	EnterRegisteredRing EnterFlags = 1 << 4 // the descriptor is a registered index; set after RegisterRingFD (IORING_ENTER_REGISTERED_RING, Linux 5.18)
 	EnterAbsTimer       EnterFlags = 1 << 5 // the timeout is a point in time (IORING_ENTER_ABS_TIMER, Linux 6.12)
-	EnterExtArgReg      EnterFlags = 1 << 6 // the argument lies in a registered region (IORING_ENTER_EXT_ARG_REG, Linux 6.13)
-	EnterNoIowait       EnterFlags = 1 << 7 // the wait does not count as I/O wait in the CPU statistics (IORING_ENTER_NO_IOWAIT, Linux 6.15)
+	EnterExtArgReg      EnterFlags = 1 << 6 // the argument is in a registered region (IORING_ENTER_EXT_ARG_REG, Linux 6.13)
+	EnterNoIowait       EnterFlags = 1 << 7 // the wait does not count as I/O wait in CPU statistics (IORING_ENTER_NO_IOWAIT, Linux 6.15)
 )
 
 var enterNames = []string{
@@ -144,7 +144,7 @@ var enterNames = []string{
 // String returns the kernel's names without their prefix, like "GETEVENTS|EXT_ARG".
 func (f EnterFlags) String() string { return flagString(uint32(f), enterNames) }
 
-// SQEFlags say how an entry runs, whatever its operation.
+// SQEFlags say how an entry is executed, whatever its operation.
 type SQEFlags uint8
 
 // The flags of a submission queue entry.
@@ -171,7 +171,7 @@ var sqeNames = []string{
 // String returns the kernel's names without their prefix, like "FIXED_FILE|IO_LINK".
 func (f SQEFlags) String() string { return flagString(uint32(f), sqeNames) }
 
-// CQEFlags tell more about a completion. With CQEBuffer the upper half is the buffer's number.
+// CQEFlags describe a completion. With CQEBuffer the upper half is the buffer's number.
 type CQEFlags uint32
 
 // The flags of a completion queue entry.
@@ -193,7 +193,7 @@ func (f CQEFlags) BufferID() (id uint16, ok bool) {
 	return uint16(f >> cqeBufferShift), f&CQEBuffer != 0
 }
 
-// SQFlags is what the kernel tells in the submission ring's flags.
+// SQFlags are the flags that the kernel sets in the submission ring.
 type SQFlags uint32
 
 // The flags of the submission ring, written by the kernel.
@@ -203,7 +203,7 @@ const (
 	SQTaskrun    SQFlags = 1 << 2 // completion work waits: enter with EnterGetEvents (IORING_SQ_TASKRUN, Linux 5.19)
 )
 
-// CQRingFlags is what the program tells in the completion ring's flags.
+// CQRingFlags are the flags of the completion ring that the program sets.
 type CQRingFlags uint32
 
 // The flags of the completion ring, written by the program.

@@ -22,8 +22,8 @@ const (
 	TimeoutRealtime     uint32 = 1 << 3 // CLOCK_REALTIME (IORING_TIMEOUT_REALTIME, Linux 5.15)
 	LinkTimeoutUpdate   uint32 = 1 << 4 // update a link timeout (IORING_LINK_TIMEOUT_UPDATE, Linux 5.15)
 	TimeoutETimeSuccess uint32 = 1 << 5 // ETIME keeps a chain (IORING_TIMEOUT_ETIME_SUCCESS, Linux 5.16)
-	TimeoutMultishot    uint32 = 1 << 6 // again and again (IORING_TIMEOUT_MULTISHOT, Linux 6.4)
-	TimeoutImmediateArg uint32 = 1 << 7 // no Timespec but nanoseconds (IORING_TIMEOUT_IMMEDIATE_ARG, after Linux 6.19)
+	TimeoutMultishot    uint32 = 1 << 6 // fire repeatedly (IORING_TIMEOUT_MULTISHOT, Linux 6.4)
+	TimeoutImmediateArg uint32 = 1 << 7 // nanoseconds instead of a Timespec (IORING_TIMEOUT_IMMEDIATE_ARG, after Linux 6.19)
 
 	TimeoutClockMask  = TimeoutBoottime | TimeoutRealtime // (IORING_TIMEOUT_CLOCK_MASK, Linux 5.15)
 	TimeoutUpdateMask = TimeoutUpdate | LinkTimeoutUpdate // (IORING_TIMEOUT_UPDATE_MASK, Linux 5.15)
@@ -31,7 +31,7 @@ const (
 
 // The flags of the poll operations.
 const (
-	PollAddMulti       uint32 = 1 << 0 // a completion each time (IORING_POLL_ADD_MULTI, Linux 5.13)
+	PollAddMulti       uint32 = 1 << 0 // a completion for every event (IORING_POLL_ADD_MULTI, Linux 5.13)
 	PollUpdateEvents   uint32 = 1 << 1 // change the mask (IORING_POLL_UPDATE_EVENTS, Linux 5.13)
 	PollUpdateUserData uint32 = 1 << 2 // change user_data (IORING_POLL_UPDATE_USER_DATA, Linux 5.13)
 	PollAddLevel       uint32 = 1 << 3 // level-triggered (IORING_POLL_ADD_LEVEL, Linux 6.0)

@@ -73,8 +73,8 @@ func (e *SQE) PrepWriteFixed(fd int, p []byte, off uint64, bufIndex uint16) {
 	e.BufIndex = bufIndex
 }
 
-// PrepReadMultishot reads again and again from a file that can be polled, like a pipe, each time into
-// a buffer of the group bufGroup; n limits each read if it is not 0. It needs Linux 6.7.
+// PrepReadMultishot reads repeatedly from a file that can be polled, like a pipe, each time into a
+// buffer of the group bufGroup; n limits each read if it is not 0. It needs Linux 6.7.
 func (e *SQE) PrepReadMultishot(fd int, n uint32, off uint64, bufGroup uint16) {
 	e.prep(OpReadMultishot, fd, 0, n, off)
 	e.BufIndex = bufGroup
@@ -226,8 +226,8 @@ func (e *SQE) PrepFsetxattr(fd int, name *byte, value []byte, flags uint32) {
 	e.OpFlags = flags
 }
 
-// PrepTimeout completes with -ETIME when ts has passed, or with 0 when completes other operations
-// have completed first, if that is not 0.
+// PrepTimeout completes with -ETIME when ts has elapsed, or with 0 when as many other operations as
+// completes says have completed first, if that is not 0.
 func (e *SQE) PrepTimeout(ts *Timespec, completes uint32, flags uint32) {
 	e.prep(OpTimeout, -1, addrOf(ts), 1, uint64(completes))
 	e.OpFlags = flags
@@ -246,7 +246,7 @@ func (e *SQE) PrepTimeoutUpdate(ts *Timespec, userData uint64, flags uint32) {
 	e.OpFlags = flags | TimeoutUpdate
 }
 
-// PrepLinkTimeout cancels the entry before it, which has [SQEIOLink], when ts has passed.
+// PrepLinkTimeout cancels the entry before it, which has [SQEIOLink], when ts has elapsed.
 func (e *SQE) PrepLinkTimeout(ts *Timespec, flags uint32) {
 	e.prep(OpLinkTimeout, -1, addrOf(ts), 1, 0)
 	e.OpFlags = flags
@@ -274,14 +274,14 @@ func (e *SQE) PrepCancelAny(flags uint32) {
 	e.OpFlags = flags | CancelAny
 }
 
-// PrepPollAdd completes once when fd is ready for one of the events in mask, with the events there
-// are, as in poll(2).
+// PrepPollAdd completes once, when fd is ready for one of the events in mask. The result is the set of
+// ready events, as in poll(2).
 func (e *SQE) PrepPollAdd(fd int, mask uint32) {
 	e.prep(OpPollAdd, fd, 0, 0, 0)
 	e.OpFlags = pollMask(mask)
 }
 
-// PrepPollMultishot is PrepPollAdd with a completion each time. It needs Linux 5.13.
+// PrepPollMultishot is PrepPollAdd with a completion every time fd becomes ready. It needs Linux 5.13.
 func (e *SQE) PrepPollMultishot(fd int, mask uint32) {
 	e.PrepPollAdd(fd, mask)
 	e.Len = PollAddMulti
@@ -300,7 +300,7 @@ func (e *SQE) PrepPollUpdate(userData, newUserData uint64, mask uint32, flags ui
 }
 
 // PrepFilesUpdate puts the descriptors in fds into the registered files from slot offset on, see
-// [Ring.RegisterFilesUpdate]. The result is the number of slots done. With offset FileIndexAlloc,
+// [Ring.RegisterFilesUpdate]. The result is the number of slots updated. With offset FileIndexAlloc,
 // the kernel chooses free slots and writes their numbers into fds.
 func (e *SQE) PrepFilesUpdate(fds []int32, offset uint32) {
 	// The kernel compares the lower half of off with FileIndexAlloc.
@@ -330,9 +330,9 @@ func (e *SQE) PrepMsgRingFD(fd int, source, target uint32, data uint64, flags ui
 	e.OpFlags = flags
 }
 
-// PrepProvideBuffers adds nr buffers of size bytes each, which lie one after the other in p, to the
-// group bufGroup, numbered from bufID on. They belong to the kernel until they are used or removed.
-// It panics if p is too short.
+// PrepProvideBuffers adds nr buffers of size bytes each, which lie one after another in p, to the group
+// bufGroup, numbered from bufID on. They belong to the kernel until they are used or removed. It panics
+// if p is too short.
 func (e *SQE) PrepProvideBuffers(p []byte, size uint32, nr int, bufGroup, bufID uint16) {
 	if nr < 0 || uint64(nr)*uint64(size) > uint64(len(p)) {
 		panic("uring: PrepProvideBuffers beyond the memory given")

@@ -7,8 +7,8 @@ import (
 // sizeofOpenHow is how the kernel tells versions of struct open_how apart.
 const sizeofOpenHow = unix.SizeofOpenHow
 
-// PrepReadv reads into the buffers iovs in turn, as preadv2(2) with the flags rwf. The vector itself,
-// too, stays where it is until the completion.
+// PrepReadv reads into the buffers iovs in turn, as preadv2(2) with the flags rwf. The vector itself
+// also belongs to the kernel until the completion.
 func (e *SQE) PrepReadv(fd int, iovs []unix.Iovec, off uint64, rwf uint32) {
 	e.prep(OpReadv, fd, addrOfSlice(iovs), count(iovs), off)
 	e.OpFlags = rwf

@@ -1,17 +1,17 @@
 package uring
 
-// Probe is what a kernel says about the operations it has.
+// Probe says which operations a kernel supports.
 type Probe struct {
-	// LastOp is the last operation that the kernel knows.
+	// LastOp is the last operation that the kernel supports.
 	LastOp Op
 
 	supported [probeOpsMax]bool
 }
 
-// Supports reports whether the kernel has op.
+// Supports reports whether the kernel supports op.
 func (p *Probe) Supports(op Op) bool { return p.supported[op] }
 
-// Probe asks the kernel which operations it has. Linux 5.6 and newer answer.
+// Probe asks the kernel which operations it supports. It needs Linux 5.6.
 func (r *Ring) Probe() (*Probe, error) {
 	arg := new(probeArg)
 	if _, err := register(r, RegProbe, arg, probeOpsMax); err != nil {

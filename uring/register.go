@@ -23,8 +23,8 @@ func register[T any](r *Ring, op RegisterOp, arg *T, n uint32) (int, error) {
 // noArg is for calls without an argument.
 var noArg *byte
 
-// RegisterFiles makes a table of the descriptors fds, for entries with [SQEFixedFile]; -1 makes an
-// empty slot. The table holds the files open, not the descriptors.
+// RegisterFiles creates a table of the descriptors fds, for entries with [SQEFixedFile]; -1 makes an
+// empty slot. The table keeps the files open, not the descriptors.
 func (r *Ring) RegisterFiles(fds []int32) error {
 	if len(fds) == 0 {
 		return os.NewSyscallError("io_uring_register "+RegFiles.String(), syscall.EINVAL)
@@ -33,16 +33,16 @@ func (r *Ring) RegisterFiles(fds []int32) error {
 	return err
 }
 
-// RegisterFilesSparse makes a table of n empty slots. It needs Linux 5.19; before, RegisterFiles with
-// -1 in every place does the same.
+// RegisterFilesSparse creates a table of n empty slots. It needs Linux 5.19; on older kernels
+// RegisterFiles with -1 in every slot does the same.
 func (r *Ring) RegisterFilesSparse(n uint32) error {
 	_, err := register(r, RegFiles2, &rsrcRegister{nr: n, flags: RsrcRegisterSparse}, sizeofRsrc)
 	return err
 }
 
-// RegisterFilesTags is RegisterFiles with a tag for each slot: when a file with a tag other than 0
-// has been replaced and its last request is done, a completion with the tag as user data is posted.
-// From Linux 6.13 on, that also happens when the whole table is unregistered. It needs FeatRsrcTags.
+// RegisterFilesTags is RegisterFiles with a tag for each slot: when a file with a nonzero tag has been
+// replaced and its last request has completed, a completion with the tag as user data is posted. From
+// Linux 6.13 on, that also happens when the whole table is unregistered. It needs FeatRsrcTags.
 func (r *Ring) RegisterFilesTags(fds []int32, tags []uint64) error {
 	if len(tags) != len(fds) {
 		panic("uring: RegisterFilesTags with a different number of tags")
@@ -55,7 +55,7 @@ func (r *Ring) RegisterFilesTags(fds []int32, tags []uint64) error {
 }
 
 // RegisterFilesUpdate puts the descriptors fds into the table from slot offset on: -1 empties a slot,
-// [FilesSkip] leaves it. It returns the number of slots done.
+// [FilesSkip] leaves it unchanged. It returns the number of slots updated.
 func (r *Ring) RegisterFilesUpdate(offset uint32, fds []int32) (int, error) {
 	arg := &rsrcUpdate{offset: offset, data: addrOfSlice(fds)}
 	n, err := register(r, RegFilesUpdate, arg, uint32(len(fds)))
@@ -75,14 +75,13 @@ func (r *Ring) RegisterFilesUpdateTags(offset uint32, fds []int32, tags []uint64
 	return n, err
 }
 
-// UnregisterFiles removes the table. Requests that use it are not waited for.
+// UnregisterFiles removes the table. It does not wait for requests that use it.
 func (r *Ring) UnregisterFiles() error {
 	_, err := register(r, RegUnregFiles, noArg, 0)
 	return err
 }
 
-// RegisterFileAllocRange makes [FileIndexAlloc] choose among the n slots from offset on. It needs
-// Linux 6.0.
+// RegisterFileAllocRange restricts [FileIndexAlloc] to the n slots from offset on. It needs Linux 6.0.
 func (r *Ring) RegisterFileAllocRange(offset, n uint32) error {
 	_, err := register(r, RegFileAllocRange, &fileIndexRange{off: offset, len: n}, 0)
 	return err
@@ -102,13 +101,13 @@ func iovecs(bufs [][]byte) []iovec {
 	return iovs
 }
 
-// RegisterBuffers makes a table of the buffers bufs for the fixed reads and writes. The kernel pins
-// their pages, which counts against RLIMIT_MEMLOCK. An empty buffer makes an empty slot, from Linux
-// 5.13 on.
+// RegisterBuffers creates a table of the buffers bufs for the fixed reads and writes. The kernel pins
+// their pages, which counts against RLIMIT_MEMLOCK. An empty buffer makes an empty slot (Linux 5.13 and
+// newer).
 //
-// The memory should come from mmap(2). If it is on Go's heap, it must stay reachable until it has
-// been unregistered and all requests that use it have completed: the pages stay pinned even if the
-// heap gives them back.
+// The memory should come from mmap(2). If it is on Go's heap, it must stay reachable until it has been
+// unregistered and all requests that use it have completed: the pages stay pinned even if the heap
+// releases them.
 func (r *Ring) RegisterBuffers(bufs [][]byte) error {
 	iovs := iovecs(bufs)
 	if len(iovs) == 0 {
@@ -118,7 +117,7 @@ func (r *Ring) RegisterBuffers(bufs [][]byte) error {
 	return err
 }
 
-// RegisterBuffersSparse makes a table of n empty slots. It needs Linux 5.19.
+// RegisterBuffersSparse creates a table of n empty slots. It needs Linux 5.19.
 func (r *Ring) RegisterBuffersSparse(n uint32) error {
 	_, err := register(r, RegBuffers2, &rsrcRegister{nr: n, flags: RsrcRegisterSparse}, sizeofRsrc)
 	return err
@@ -138,8 +137,8 @@ func (r *Ring) RegisterBuffersTags(bufs [][]byte, tags []uint64) error {
 }
 
 // RegisterBuffersUpdate puts bufs into the table from slot offset on; an empty buffer empties a slot.
-// The tags may be nil. It returns the number of slots done. A buffer that is replaced stays pinned
-// until the last request that uses it is done; its tag tells. It needs FeatRsrcTags.
+// tags may be nil. It returns the number of slots updated. A replaced buffer stays pinned until the
+// last request that uses it has completed, which its tag reports. It needs FeatRsrcTags.
 func (r *Ring) RegisterBuffersUpdate(offset uint32, bufs [][]byte, tags []uint64) (int, error) {
 	if tags != nil && len(tags) != len(bufs) {
 		panic("uring: RegisterBuffersUpdate with a different number of tags")
@@ -158,10 +157,10 @@ func (r *Ring) UnregisterBuffers() error {
 	return err
 }
 
-// RegisterRingFD registers the ring's own descriptor with the calling thread, which makes each
-// enter a little cheaper. From then on, until UnregisterRingFD, only this thread may use the ring:
-// the goroutine is locked to it, see [runtime.LockOSThread]. The index means another ring, or none,
-// in any other thread. It needs Linux 5.18.
+// RegisterRingFD registers the ring's own descriptor with the calling thread, which makes each enter a
+// little cheaper. From then on, until UnregisterRingFD, only this thread may use the ring, so the
+// goroutine must be locked to it with [runtime.LockOSThread]: in any other thread the index refers to
+// another ring, or none. It needs Linux 5.18.
 func (r *Ring) RegisterRingFD() error {
 	arg := &rsrcUpdate{offset: ^uint32(0), data: uint64(r.fd)}
 	if _, err := register(r, RegRingFDs, arg, 1); err != nil {
@@ -171,7 +170,7 @@ func (r *Ring) RegisterRingFD() error {
 	return nil
 }
 
-// UnregisterRingFD undoes RegisterRingFD, in the same thread.
+// UnregisterRingFD undoes RegisterRingFD. It must be called in the same thread.
 func (r *Ring) UnregisterRingFD() error {
 	if r.enterFlags&EnterRegisteredRing == 0 {
 		return nil
@@ -191,7 +190,7 @@ func (r *Ring) RegisterEventFD(fd int) error {
 	return err
 }
 
-// RegisterEventFDAsync is RegisterEventFD for completions that did not happen during submission.
+// RegisterEventFDAsync is RegisterEventFD only for completions that did not happen during submission.
 func (r *Ring) RegisterEventFDAsync(fd int) error {
 	arg := int32(fd)
 	_, err := register(r, RegEventFDAsync, &arg, 1)
@@ -204,8 +203,8 @@ func (r *Ring) UnregisterEventFD() error {
 	return err
 }
 
-// SetEventFDEnabled turns the notifications of RegisterEventFD on or off, without a system call. It
-// reports whether the kernel can do that (Linux 5.8).
+// SetEventFDEnabled turns the notifications of RegisterEventFD on or off without a system call. It
+// reports whether the kernel supports that (Linux 5.8).
 func (r *Ring) SetEventFDEnabled(on bool) bool {
 	if r.cq.flags == nil {
 		return false
@@ -219,9 +218,9 @@ func (r *Ring) SetEventFDEnabled(on bool) bool {
 }
 
 // RegisterIOWQMaxWorkers limits the kernel's worker threads for bounded work (regular files, block
-// devices) and unbounded work (everything else), 0 meaning no change, and returns the limits there
-// were. The workers, and the limit, belong to the thread that submits; a new limit goes to the
-// threads that have used the ring, and to those that use it later. It needs Linux 5.15.
+// devices) and unbounded work (everything else), and returns the previous limits; 0 means no change.
+// The workers and the limit belong to the submitting thread; a new limit applies to the threads that
+// have used the ring, and to those that use it later. It needs Linux 5.15.
 func (r *Ring) RegisterIOWQMaxWorkers(bounded, unbounded uint32) (oldBounded, oldUnbounded uint32, err error) {
 	arg := new([2]uint32)
 	arg[wqBound], arg[wqUnbound] = bounded, unbounded
@@ -266,13 +265,13 @@ func AllowSQEFlags(flags SQEFlags) Restriction {
 	return Restriction{opcode: restrictSQEFlagsAllowed, arg: uint8(flags)}
 }
 
-// RequireSQEFlags demands flags on entries.
+// RequireSQEFlags requires flags on entries.
 func RequireSQEFlags(flags SQEFlags) Restriction {
 	return Restriction{opcode: restrictSQEFlagsRequired, arg: uint8(flags)}
 }
 
-// RegisterRestrictions limits what can be done with a ring that was made with [SetupRDisabled] and is
-// not yet enabled: what is not allowed here will be refused with EACCES. It works once.
+// RegisterRestrictions limits what can be done with a ring that was made with [SetupRDisabled] and is not
+// yet enabled: anything not allowed here is refused with EACCES. It works once.
 func (r *Ring) RegisterRestrictions(rs []Restriction) error {
 	if len(rs) == 0 {
 		return os.NewSyscallError("io_uring_register "+RegRestrictions.String(), syscall.EINVAL)
@@ -292,9 +291,9 @@ func (r *Ring) EnableRings() error {
 const Forever time.Duration = -1
 
 // SyncCancel cancels requests as an entry of [SQE.PrepCancel64] does, and then waits until they have
-// completed, for at most timeout, or without limit if that is [Forever]. Which requests are meant
-// depends on flags: userData, fd, or all. The error is ENOENT if there is none, ETIME if the timeout
-// ran out. The completions are posted as usual. It needs Linux 6.0.
+// completed, for at most timeout, or without limit if that is [Forever]. flags select the requests: by
+// userData, by fd, or all. The error is ENOENT if there is none, ETIME if the timeout expired. The
+// completions are posted as usual. It needs Linux 6.0.
 func (r *Ring) SyncCancel(userData uint64, fd int, flags uint32, timeout time.Duration) error {
 	arg := &syncCancelReg{addr: userData, fd: int32(fd), flags: flags, timeout: Timespec{Sec: -1, Nsec: -1}}
 	if timeout >= 0 {
@@ -304,7 +303,7 @@ func (r *Ring) SyncCancel(userData uint64, fd int, flags uint32, timeout time.Du
 	return err
 }
 
-// RegisterClock chooses the clock of the waits' timeouts: CLOCK_MONOTONIC, which is the default, or
+// RegisterClock selects the clock for the timeouts of waits: CLOCK_MONOTONIC, which is the default, or
 // CLOCK_BOOTTIME. It needs Linux 6.12.
 func (r *Ring) RegisterClock(clockID uint32) error {
 	_, err := register(r, RegClock, &clockRegister{clockID: clockID}, 0)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Ring is an io_uring: a submission queue and a completion queue that are shared with the kernel.
-// The package comment says which of its methods may be called by whom.
+// Ring is an io_uring: a submission queue and a completion queue shared with the kernel. The package
+// comment says which goroutines may call which methods.
 type Ring struct {
 	sq sq
 	_  [64]byte // the two halves have an owner each: keep them off one cache line
@@ -85,7 +85,7 @@ func (r *Ring) attach(p *Params, rings, sqes region) error {
 	}
 	if !powerOfTwo(p.SQEntries) || !powerOfTwo(p.CQEntries) || p.CQEntries < p.SQEntries ||
 		sqMask.Load() != r.sq.mask || cqMask.Load() != r.cq.mask {
-		return fmt.Errorf("ring of %d (mask %#x) and %d (mask %#x) entries makes no sense",
+		return fmt.Errorf("invalid ring of %d (mask %#x) and %d (mask %#x) entries",
 			p.SQEntries, sqMask.Load(), p.CQEntries, cqMask.Load())
 	}
 	if r.sq.sqes, err = regionSlice[SQE](sqes, 0, p.SQEntries); err != nil {
@@ -118,7 +118,7 @@ func (r *Ring) FD() int { return r.fd }
 // Flags returns the setup flags that were granted.
 func (r *Ring) Flags() SetupFlags { return r.flags }
 
-// Features returns what the kernel said at setup that it can do.
+// Features returns the capabilities that the kernel reported at setup.
 func (r *Ring) Features() Features { return r.features }
 
 // SQEntries returns the size of the submission queue.
@@ -127,9 +127,9 @@ func (r *Ring) SQEntries() uint32 { return r.sq.entries }
 // CQEntries returns the size of the completion queue.
 func (r *Ring) CQEntries() uint32 { return r.cq.entries }
 
-// GetSQE returns the next free submission entry, or nil if there is none until the kernel takes some
-// (see [Ring.Submit]). The entry is empty, which is a NOP; a Prep method sets all of it, so that flags and user data are
-// set after that. The kernel sees it after the next [Ring.Flush]. Submission half.
+// GetSQE returns the next free submission entry, or nil if there is none until the kernel consumes some
+// (see [Ring.Submit]). The entry is zero, which is a NOP. A Prep method sets all of it, so set flags and
+// user data after that. The kernel sees it after the next [Ring.Flush]. Submission half.
 func (r *Ring) GetSQE() *SQE {
 	q := &r.sq
 	// Pairs with the kernel's release of sq.head: what it read from the entry came before.
@@ -142,9 +142,9 @@ func (r *Ring) GetSQE() *SQE {
 	return e
 }
 
-// Flush makes the entries got so far visible to the kernel, and returns how many of the visible ones
-// it has not yet taken. Those are taken by the next [Ring.Enter], or by the SQPOLL thread without
-// one. Submission half.
+// Flush makes the entries obtained from GetSQE so far visible to the kernel, and returns how many
+// visible entries the kernel has not consumed yet. The next [Ring.Enter] submits them; an SQPOLL thread
+// takes them without one. Submission half.
 func (r *Ring) Flush() uint32 {
 	q := &r.sq
 	if q.tail.Load() != q.next {
@@ -156,7 +156,7 @@ func (r *Ring) Flush() uint32 {
 	return q.next - q.head.Load()
 }
 
-// SQReady returns the number of visible entries that the kernel has not yet taken. Any goroutine.
+// SQReady returns the number of visible entries that the kernel has not consumed yet. Any goroutine.
 func (r *Ring) SQReady() uint32 {
 	// The head first: it follows the tail, so the difference cannot become negative in between. It
 	// may come out too large if others submit meanwhile.
@@ -169,19 +169,19 @@ func (r *Ring) SQSpaceLeft() uint32 {
 	return r.sq.entries - (r.sq.next - r.sq.head.Load())
 }
 
-// SQDropped returns the number of entries that the kernel dropped because of a wrong index in the
-// index array. It is 0 unless someone else writes to the ring's memory. Any goroutine.
+// SQDropped returns the number of entries that the kernel dropped because of an invalid index in the
+// index array. It is 0 unless something else writes to the ring's memory. Any goroutine.
 func (r *Ring) SQDropped() uint32 { return r.sq.dropped.Load() }
 
-// SQFlags returns the flags that the kernel keeps in the submission ring. Any goroutine.
+// SQFlags returns the flags that the kernel sets in the submission ring. Any goroutine.
 func (r *Ring) SQFlags() SQFlags { return SQFlags(r.sq.flags.Load()) }
 
-// NeedWakeup reports whether the SQPOLL thread sleeps, so that visible entries wait for an enter with
-// [EnterSQWakeup]. It is to be asked after [Ring.Flush]. Any goroutine.
+// NeedWakeup reports whether the SQPOLL thread is asleep, so that visible entries need an enter with
+// [EnterSQWakeup]. Call it after [Ring.Flush]. Any goroutine.
 func (r *Ring) NeedWakeup() bool { return r.SQFlags()&SQNeedWakeup != 0 }
 
-// CQOverflow reports whether completions wait in the kernel because the completion queue was full.
-// Once there is room, an enter with [EnterGetEvents] brings them. Any goroutine.
+// CQOverflow reports whether completions are waiting in the kernel because the completion queue was
+// full. Once there is room, an enter with [EnterGetEvents] delivers them. Any goroutine.
 func (r *Ring) CQOverflow() bool { return r.SQFlags()&SQCQOverflow != 0 }
 
 // CQReady returns the number of completions in the queue. Any goroutine.
@@ -191,12 +191,12 @@ func (r *Ring) CQReady() uint32 {
 	return min(r.cq.tail.Load()-head, r.cq.entries)
 }
 
-// CQLost returns the number of completions that the kernel lost for want of memory. Any goroutine.
+// CQLost returns the number of completions that the kernel lost for lack of memory. Any goroutine.
 func (r *Ring) CQLost() uint32 { return r.cq.overflow.Load() }
 
-// CopyCQEs moves up to len(dst) completions into dst and returns their number. It makes no system
-// call: see [Ring.CQOverflow], and with SetupIOPoll or SetupDeferTaskrun completions come only from
-// an enter with [EnterGetEvents]. Completion half.
+// CopyCQEs moves up to len(dst) completions into dst and returns their number. It makes no system call:
+// after an overflow ([Ring.CQOverflow]), and with SetupIOPoll or SetupDeferTaskrun, completions arrive
+// only through an enter with [EnterGetEvents]. Completion half.
 func (r *Ring) CopyCQEs(dst []CQE) int {
 	q := &r.cq
 	head := q.head.Load()
@@ -215,7 +215,8 @@ func (r *Ring) CopyCQEs(dst []CQE) int {
 	return int(n)
 }
 
-// AdvanceCQ drops the n oldest completions, which must be there. Completion half.
+// AdvanceCQ removes the n oldest completions from the queue, which must hold that many. Completion
+// half.
 func (r *Ring) AdvanceCQ(n uint32) {
 	if n == 0 {
 		return
@@ -230,24 +231,25 @@ func (r *Ring) AdvanceCQ(n uint32) {
 // EnterHook stands in for io_uring_enter(2), see [Ring.SetEnterHook].
 type EnterHook func(toSubmit, minComplete uint32, flags EnterFlags) (n int, errno syscall.Errno, handled bool)
 
-// SetEnterHook makes every enter ask h first, for tests: with handled set, n and errno are the result
-// and the kernel is not called. A nil h ends this. It must not be called while the ring is in use by
-// another goroutine.
+// SetEnterHook makes every enter call h first, for tests: if h returns handled as true, n and errno are
+// the result and the kernel is not called. A nil h removes the hook. It must not be called while
+// another goroutine uses the ring.
 func (r *Ring) SetEnterHook(h EnterHook) { r.hook = h }
 
-// Enter is one io_uring_enter(2) and nothing else. It submits up to toSubmit visible entries; with
-// [EnterGetEvents] it then waits until minComplete completions are in the queue. It returns the
-// number of entries that the kernel took (with SetupSQPoll: toSubmit). An error is a bare
-// [syscall.Errno], and then the kernel has taken none. Any goroutine, unless SetupSingleIssuer
-// binds the ring to one thread.
+// Enter makes one io_uring_enter(2) call and does nothing else. It submits up to toSubmit visible
+// entries; with [EnterGetEvents] it then waits until minComplete completions are in the queue. It returns
+// the number of entries that the kernel consumed (with SetupSQPoll: toSubmit). An error is a bare
+// [syscall.Errno], and then the kernel has consumed none. Any goroutine, unless SetupSingleIssuer binds
+// the ring to one thread.
 //
-// The errors that a caller meets, none of which means that a visible entry was dropped:
+// Possible errors, none of which means that a visible entry was dropped:
+//
 //   - EINTR: a signal ended the wait.
-//   - EAGAIN: no memory for a request; once others have completed, again.
-//   - EBUSY: completions have overflowed; reap, and again.
+//   - EAGAIN: no memory for a request; retry once others have completed.
+//   - EBUSY: completions have overflowed; reap them and retry.
 //   - EEXIST: a ring with SetupSingleIssuer was entered by another thread.
 //   - EBADFD: the ring is still disabled, see [SetupRDisabled].
-//   - EBADF: it is closed.
+//   - EBADF: the ring is closed.
 func (r *Ring) Enter(toSubmit, minComplete uint32, flags EnterFlags) (n int, err error) {
 	if r.hook != nil {
 		if n, errno, ok := r.hook(toSubmit, minComplete, flags); ok {
@@ -257,8 +259,8 @@ func (r *Ring) Enter(toSubmit, minComplete uint32, flags EnterFlags) (n int, err
 	return enterResult(sysEnter(r.enterFD, toSubmit, minComplete, flags|r.enterFlags))
 }
 
-// WaitArg is the memory that [Ring.EnterTimeout] hands to the kernel. A goroutine that waits has one
-// of its own; it can be used again and again.
+// WaitArg is the memory that [Ring.EnterTimeout] passes to the kernel. Each waiting goroutine needs its
+// own; it can be reused.
 type WaitArg struct {
 	// MinWait, if not 0, ends a wait for many completions early: once it has passed, one completion
 	// is enough. It needs FeatMinTimeout.
@@ -268,9 +270,9 @@ type WaitArg struct {
 	arg getEventsArg
 }
 
-// EnterTimeout is [Ring.Enter] with a limit on the wait, and [EnterGetEvents] implied. The error is
-// [syscall.ETIME] when the timeout ran out and nothing was submitted. It needs FeatExtArg. With
-// [EnterAbsTimer] the timeout is a time since the clock's start, see [Ring.RegisterClock].
+// EnterTimeout is [Ring.Enter] with a limit on the wait; it implies [EnterGetEvents]. The error is
+// [syscall.ETIME] if the timeout expired and nothing was submitted. It needs FeatExtArg. With
+// [EnterAbsTimer] the timeout is an absolute time of the clock, see [Ring.RegisterClock].
 func (r *Ring) EnterTimeout(toSubmit, minComplete uint32, flags EnterFlags, timeout time.Duration, a *WaitArg) (n int, err error) {
 	flags |= EnterGetEvents | EnterExtArg
 	if r.hook != nil {
@@ -303,9 +305,9 @@ func enterResult(n int, errno syscall.Errno) (int, error) {
 	return n, nil
 }
 
-// Close unmaps the ring and closes its descriptor. The kernel cancels or completes what is in flight
-// on its own time, and goes on using that memory meanwhile: a program that wants its buffers back
-// waits for all completions first. Nothing may use the ring during Close; after it, GetSQE returns
+// Close unmaps the ring and closes its descriptor. The kernel cancels or completes requests in flight
+// in its own time, and goes on using their memory until then: a program that wants its buffers back
+// must wait for all completions first. Nothing may use the ring during Close. Afterwards GetSQE returns
 // nil, CopyCQEs 0, Enter EBADF and Close nil.
 func (r *Ring) Close() error {
 	if r.closed {

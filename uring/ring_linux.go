@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New makes a ring. An error of the kernel is an [*os.SyscallError] that names the call; usual ones
-// are ENOSYS (no io_uring), EPERM (forbidden by seccomp or the sysctl kernel.io_uring_disabled),
-// ENOMEM (no memory, or RLIMIT_MEMLOCK reached) and EINVAL (a flag or a size that the kernel does not
-// take). A kernel or a flag that this package does not support gives an error that wraps
-// [errors.ErrUnsupported]. Nothing is left behind when New fails.
+// New makes a ring. An error from the kernel is an [*os.SyscallError] that names the call; common ones
+// are ENOSYS (no io_uring), EPERM (forbidden by seccomp or the sysctl kernel.io_uring_disabled), ENOMEM
+// (no memory, or RLIMIT_MEMLOCK reached) and EINVAL (a flag or a size that the kernel does not accept).
+// A kernel or a flag that this package does not support gives an error that wraps
+// [errors.ErrUnsupported]. If New fails, nothing is left allocated.
 func New(c Config) (*Ring, error) {
 	wanted, err := c.check()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Config is what a ring is made from.
+// Config configures a ring.
 type Config struct {
 	// Entries is the size of the submission queue. The kernel rounds it up to a power of two.
 	Entries uint32
@@ -17,9 +17,9 @@ type Config struct {
 	// Flags are flags that the ring must have: New fails if the kernel refuses one.
 	Flags SetupFlags
 
-	// Wanted are flags that the ring should have if the kernel knows them. If it answers EINVAL, New
-	// tries again without the last one, then without the last two, and so on, so the newest flag goes
-	// last. Flags that need each other go into one element. Nil means [DefaultWanted].
+	// Wanted are flags that the ring should have if the kernel supports them. If the kernel returns
+	// EINVAL, New tries again without the last one, then without the last two, and so on, so put the
+	// newest flag last. Flags that depend on each other go into one element. Nil means [DefaultWanted].
 	Wanted []SetupFlags
 
 	// SQThreadIdleMS is how long the thread of SetupSQPoll polls before it sleeps, in milliseconds;

@@ -10,13 +10,13 @@ import (
 // This file has what liburing has above the bare enter, for a program that drives a ring from one
 // goroutine.
 
-// Submit makes the entries got so far visible and has the kernel take them all. It returns the number
-// taken. A signal (EINTR) is not an error. If the kernel takes no more, with EAGAIN for want of
-// memory or with EBUSY because completions have overflowed, Submit returns that with what it got
-// done: the rest stays visible, and the next Submit sends it, after the caller has reaped
-// completions. The kernel's own thread takes the entries of a ring with SetupSQPoll; Submit wakes it
-// if need be, and returns the number of entries got since the last Submit or [Ring.Flush], as nobody
-// can tell how many of them that thread has taken already.
+// Submit makes the entries obtained so far visible and has the kernel consume them all. It returns the
+// number consumed. A signal (EINTR) is not an error. If the kernel consumes no more, with EAGAIN for
+// lack of memory or with EBUSY because completions have overflowed, Submit returns that error with the
+// number consumed: the rest stays visible, and the next Submit sends it, after the caller has reaped
+// completions. On a ring with SetupSQPoll the kernel's own thread consumes the entries: Submit wakes it
+// if necessary, and returns the number of entries obtained since the last Submit or [Ring.Flush],
+// because it cannot know how many of them the thread has already consumed.
 func (r *Ring) Submit() (int, error) { return r.SubmitAndWait(0) }
 
 // SubmitAndWait is [Ring.Submit] that also waits until n completions are in the queue, or as many as
@@ -131,13 +131,14 @@ func enterError(err error) error {
 	return fmt.Errorf("io_uring_enter: %w", err)
 }
 
-// WaitCQE returns the oldest completion, and waits until there is one. What it points to is valid
-// until [Ring.CQESeen]. It submits nothing: another goroutine may do that meanwhile. Completion half.
+// WaitCQE waits for a completion and returns the oldest. The result is valid until [Ring.CQESeen]. It
+// submits nothing, so another goroutine may do that meanwhile. Completion half.
 func (r *Ring) WaitCQE() (*CQE, error) { return r.waitCQEs(1, noDeadline) }
 
-// WaitCQEs waits until n completions are in the queue, or as many as it holds, and returns the oldest. With a timeout
-// other than [Forever] it gives up after that time with an error that matches [syscall.ETIME]; there may still be
-// completions, fewer than n. A timeout needs FeatExtArg. It submits nothing. Completion half.
+// WaitCQEs waits until n completions are in the queue, or as many as it holds, and returns the oldest.
+// With a timeout other than [Forever] it gives up after that time with an error that matches
+// [syscall.ETIME]; there may still be completions, fewer than n. It submits nothing. A timeout needs
+// FeatExtArg. Completion half.
 func (r *Ring) WaitCQEs(n uint32, timeout time.Duration) (*CQE, error) {
 	deadline, err := r.deadline(timeout)
 	if err != nil {
@@ -166,9 +167,9 @@ func (r *Ring) oldest() *CQE {
 	return &q.cqes[head&q.mask]
 }
 
-// PeekCQE returns the oldest completion, or nil if there is none. It enters the kernel only if
-// completions may be had by that: after an overflow, and on rings whose completions nobody else
-// brings. What it points to is valid until [Ring.CQESeen].
+// PeekCQE returns the oldest completion, or nil if there is none. It enters the kernel only if that can
+// deliver completions: after an overflow, and on rings that deliver completions only during an enter.
+// The result is valid until [Ring.CQESeen].
 func (r *Ring) PeekCQE() (*CQE, error) {
 	if err := r.fetch(); err != nil {
 		return nil, err
@@ -202,15 +203,15 @@ func (r *Ring) fetch() error {
 	return nil
 }
 
-// CQESeen gives the oldest completion, which is c, back to the kernel. A nil c does nothing.
+// CQESeen returns c, which must be the oldest completion, to the kernel. If c is nil it does nothing.
 func (r *Ring) CQESeen(c *CQE) {
 	if c != nil {
 		r.AdvanceCQ(1)
 	}
 }
 
-// WaitSQ waits until there is room in the submission queue of a ring with SetupSQPoll. (Without, the
-// kernel takes the entries in [Ring.Submit], and there is always room afterwards.)
+// WaitSQ waits until there is room in the submission queue of a ring with SetupSQPoll. (On other rings
+// the kernel consumes the entries in [Ring.Submit], and there is always room afterwards.)
 func (r *Ring) WaitSQ() error {
 	for r.flags.Has(SetupSQPoll) && r.SQSpaceLeft() == 0 {
 		flags := EnterSQWait

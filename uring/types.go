@@ -5,14 +5,14 @@ import (
 	"syscall"
 )
 
-// SQE is a submission queue entry: the description of one operation (struct io_uring_sqe). The
-// kernel's unions are one field each, named after their most common use:
+// SQE is a submission queue entry: the description of one operation (struct io_uring_sqe). Each union
+// of the kernel's struct is one field, named after its most common use:
 //
 //   - Off is also addr2, Addr also splice_off_in, OpFlags every operation's own flags,
 //   - BufIndex also buf_group, FileIndex also splice_fd_in and file_index.
 //
-// The entries of a ring lie in memory shared with the kernel and are used again and again without
-// being cleared, hence every Prep method sets all the fields.
+// The entries of a ring lie in memory shared with the kernel and are reused without being cleared, so
+// every Prep method sets all fields.
 type SQE struct {
 	_           structs.HostLayout
 	Opcode      Op
@@ -31,9 +31,9 @@ type SQE struct {
 	Pad         uint64
 }
 
-// CQE is a completion queue entry: the result of one operation (struct io_uring_cqe). Res is what
-// the system call of the same name returns, or a negated errno. UserData is the number that the
-// submission entry carried.
+// CQE is a completion queue entry: the result of one operation (struct io_uring_cqe). Res is what the
+// system call of the same name returns, or a negated errno. UserData is the value that the submission
+// entry carried.
 type CQE struct {
 	_        structs.HostLayout
 	UserData uint64
@@ -49,8 +49,8 @@ func (c *CQE) Err() error {
 	return syscall.Errno(-c.Res)
 }
 
-// Params is the argument of io_uring_setup(2): wishes on the way in, what was granted and where it
-// lies on the way out (struct io_uring_params).
+// Params is the argument of io_uring_setup(2) (struct io_uring_params): the request on the way in; what
+// was granted, and where it is mapped, on the way out.
 type Params struct {
 	_            structs.HostLayout
 	SQEntries    uint32
@@ -65,8 +65,8 @@ type Params struct {
 	CQOff        CQRingOffsets
 }
 
-// SQRingOffsets says where the parts of the submission ring lie in its mapping
-// (struct io_sqring_offsets).
+// SQRingOffsets says where the parts of the submission ring are in its mapping (struct
+// io_sqring_offsets).
 type SQRingOffsets struct {
 	_           structs.HostLayout
 	Head        uint32
@@ -80,8 +80,8 @@ type SQRingOffsets struct {
 	UserAddr    uint64
 }
 
-// CQRingOffsets says where the parts of the completion ring lie in its mapping
-// (struct io_cqring_offsets).
+// CQRingOffsets says where the parts of the completion ring are in its mapping (struct
+// io_cqring_offsets).
 type CQRingOffsets struct {
 	_           structs.HostLayout
 	Head        uint32

@@ -1,10 +1,10 @@
 package uring
 
-// Withdraw takes back the visible entries that the kernel has not taken, hands each to take, oldest
-// first, and returns their number. It is for a ring whose enter fails for good: what the kernel has
-// not taken was not and will not be carried out, and can be done another way. The kernel must not be
-// reading the queue: no Enter may be running or follow, and the ring must not have SetupSQPoll.
-// Entries that were got and not flushed are dropped. Submission half.
+// Withdraw takes back the visible entries that the kernel has not consumed, passes each to take, oldest
+// first, and returns their number. It is for a ring whose enter fails permanently: entries that the
+// kernel has not consumed were not and will not be carried out, and can be done another way. The kernel
+// must not be reading the queue: no Enter may be running or follow, and the ring must not have
+// SetupSQPoll. Entries obtained but not flushed are dropped. Submission half.
 func (r *Ring) Withdraw(take func(e *SQE)) int {
 	q := &r.sq
 	head := q.head.Load()

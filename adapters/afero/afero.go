@@ -1,8 +1,8 @@
-// Package afero has an afero.Fs whose files are ringfile's.
+// Package afero is an afero.Fs on ringfile.
 //
-//	var fs afero.Fs = ringafero.New()	// where afero.NewOsFs() was
+//	var fs afero.Fs = ringafero.New()	// instead of afero.NewOsFs()
 //
-// It does what afero.OsFs does.
+// It behaves like afero.OsFs.
 package afero
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/ringfile/ringfile/fsys"
 )
 
-// Fs is the file system, with the names that the system uses. The zero value uses ringfile's default engine. Its files
-// are *ringfile.File. It is safe for concurrent use.
+// Fs is the file system, with the system's file names. The zero value uses ringfile's default engine.
+// Its files are *ringfile.File. It is safe for concurrent use.
 type Fs struct{ on fsys.FS }
 
 var _ interface {
@@ -28,7 +28,7 @@ var _ interface {
 // New returns the file system on ringfile's default engine.
 func New() Fs { return Fs{} }
 
-// On returns the file system whose calls are made by the engine e.
+// On returns the file system on engine e.
 func On(e *ringfile.Engine) Fs { return Fs{fsys.On(e)} }
 
 // No method of afero has a context.
@@ -65,7 +65,7 @@ func (s Fs) Chtimes(name string, atime, mtime time.Time) error {
 	return s.on.Chtimes(forever, name, atime, mtime)
 }
 
-// LstatIfPossible describes a file, a symbolic link itself; it is always possible.
+// LstatIfPossible describes a file without following a symbolic link; it is always possible.
 func (s Fs) LstatIfPossible(name string) (fs.FileInfo, bool, error) {
 	st, err := s.on.Lstat(forever, name)
 	return st, true, err

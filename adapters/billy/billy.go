@@ -1,9 +1,9 @@
-// Package billy has a file system for go-billy, and so for go-git, whose files are ringfile's.
+// Package billy is a file system for go-billy, and so for go-git, on ringfile.
 //
-//	fs := billy.New("/srv/repository")	// where osfs.New was
+//	fs := billy.New("/srv/repository")	// instead of osfs.New
 //
-// It does what osfs.New does by default: the paths of billy are below the directory, links included, and directories
-// that are missing are made for a new file.
+// It behaves like osfs.New with its defaults: paths are below the directory, including links, and
+// missing directories are created for a new file.
 package billy
 
 import (
@@ -22,7 +22,7 @@ import (
 // New returns the file system below the directory dir, on ringfile's default engine.
 func New(dir string) billy.Filesystem { return below(&OS{}, dir) }
 
-// On returns the file system below the directory dir whose calls are made by the engine e.
+// On returns the file system below the directory dir, on engine e.
 func On(e *ringfile.Engine, dir string) billy.Filesystem { return below(&OS{fsys.On(e)}, dir) }
 
 func below(s *OS, dir string) billy.Filesystem {
@@ -34,7 +34,7 @@ func below(s *OS, dir string) billy.Filesystem {
 	return chroot.New(s, dir)
 }
 
-// OS is the whole file system, with the names that the system uses. The zero value uses the default engine.
+// OS is the whole file system, with the system's file names. The zero value uses the default engine.
 type OS struct{ on fsys.FS }
 
 var _ interface {
@@ -52,13 +52,14 @@ var forever = context.Background()
 // The mode of directories that are made, whatever MkdirAll is told, as with osfs.
 const dirMode = 0o755
 
-// File is an open file: a ringfile.File with locks as billy has them.
+// File is an open file: a ringfile.File with the lock methods of billy.
 type File struct{ *ringfile.File }
 
-// Lock locks the whole file, which must be open for writing, against other Files, of this program and others.
+// Lock locks the whole file, which must be open for writing, against other Files, in this program and
+// in others.
 func (f *File) Lock() error { return f.File.Lock(forever, 0, 0, ringfile.LockExclusive) }
 
-// Unlock gives the lock up.
+// Unlock releases the lock.
 func (f *File) Unlock() error { return f.File.Unlock(0, 0) }
 
 func (s *OS) Create(name string) (billy.File, error) {

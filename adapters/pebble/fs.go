@@ -1,9 +1,10 @@
-// Package pebblefs is pebble's file system (vfs.FS) on ringfile:
+// Package pebblefs is a pebble file system (vfs.FS) on ringfile:
 //
 //	db, err := pebble.Open("data", &pebble.Options{FS: pebblefs.FS{}})
 //
-// Reads of cold blocks park the goroutine instead of holding an OS thread, and the threads that blocking calls hold are
-// bounded. What an FS does is otherwise what vfs.Default does, to the same files, and both can be used side by side.
+// Reads of cold blocks park the goroutine instead of blocking an OS thread, and the number of threads
+// in blocking calls is bounded. Otherwise an FS does what vfs.Default does, to the same files, and both
+// can be used side by side.
 package pebblefs
 
 import (
@@ -21,8 +22,8 @@ import (
 	"github.com/ringfile/ringfile/fsys"
 )
 
-// FS is a vfs.FS whose files are [ringfile.File]. The zero value uses ringfile's default engine. It is a small value, to
-// be copied and compared.
+// FS is a vfs.FS whose files are [ringfile.File]. The zero value uses ringfile's default engine. It is a
+// small value, meant to be copied and compared.
 //
 // Errors are those of packages os and ringfile, without the stacks that vfs.Default adds.
 type FS struct {
@@ -31,7 +32,8 @@ type FS struct {
 
 var _ vfs.FS = FS{}
 
-// On returns an FS that uses engine e, which has to stay open for as long as the FS and its files are used.
+// On returns an FS that uses engine e, which must stay open for as long as the FS and its files are
+// used.
 func On(e *ringfile.Engine) FS { return FS{e} }
 
 // system is pebble's own FS, also where a program has set vfs.Default to an FS of this package.
@@ -73,7 +75,8 @@ func (s FS) open(name string, flag int, opts ...vfs.OpenOption) (vfs.File, error
 	return file, nil
 }
 
-// Create implements vfs.FS. A file of that name is removed first, not truncated, as there may be links to it.
+// Create implements vfs.FS. An existing file of that name is removed first, not truncated, because
+// there may be links to it.
 func (s FS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	for {
 		f, err := s.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
@@ -132,8 +135,8 @@ func (s FS) MkdirAll(dir string, perm fs.FileMode) error {
 	return s.names().MkdirAll(background, dir, perm)
 }
 
-// Lock implements vfs.FS. The lock is pebble's own, so that it keeps out users of vfs.Default, too, those in this
-// process included.
+// Lock implements vfs.FS. The lock is pebble's own, so it also excludes users of vfs.Default, including
+// those in this process.
 func (s FS) Lock(name string) (io.Closer, error) {
 	return call(s, name, func() (io.Closer, error) { return system.Lock(name) })
 }

@@ -1,4 +1,4 @@
-// Package raftwal is raft-wal's file system (types.VFS) on ringfile:
+// Package raftwal is a raft-wal file system (types.VFS) on ringfile:
 //
 //	log, err := wal.Open(dir, wal.WithSegmentFiler(segment.NewFiler(dir, raftwal.FS{})))
 package raftwal
@@ -18,13 +18,14 @@ import (
 	"github.com/ringfile/ringfile/fsys"
 )
 
-// FS is a types.VFS whose files are [ringfile.File]. The zero value uses ringfile's default engine. It is a small value, to
-// be copied.
+// FS is a types.VFS whose files are [ringfile.File]. The zero value uses ringfile's default engine. It is
+// a small value, meant to be copied.
 type FS struct{ names fsys.FS }
 
 var _ types.VFS = FS{}
 
-// On returns an FS that uses engine e, which has to stay open for as long as the FS and its files are used.
+// On returns an FS that uses engine e, which must stay open for as long as the FS and its files are
+// used.
 func On(e *ringfile.Engine) FS { return FS{fsys.On(e)} }
 
 var background = context.Background() // raft-wal's calls have no contexts
@@ -44,8 +45,8 @@ func (s FS) ListDir(dir string) ([]string, error) {
 	return names, nil
 }
 
-// Create implements types.VFS. The file has its size from the start, and the space for it reserved where the file system
-// can do that.
+// Create implements types.VFS. The file has its final size from the start, with space reserved where
+// the file system supports it.
 func (s FS) Create(dir, name string, size uint64) (types.WritableFile, error) {
 	if size > math.MaxInt32 {
 		return nil, fmt.Errorf("%s: %d bytes are more than a segment may have", name, size)

@@ -29,7 +29,7 @@ type VFS struct{ engine *ringfile.Engine }
 
 var _ vfs.VFSFilename = VFS{}
 
-// On returns a VFS that uses the engine e, to be registered with vfs.Register under a name of its own.
+// On returns a VFS that uses engine e. Register it with vfs.Register under a name of its own.
 func On(e *ringfile.Engine) vfs.VFS { return VFS{e} }
 
 // No call of SQLite has a context.

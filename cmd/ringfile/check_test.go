@@ -263,13 +263,13 @@ func TestCheckWriteError(t *testing.T) {
 
 func TestSumMisuse(t *testing.T) {
 	for _, c := range []struct{ args, stderr string }{
-		{"--strict a", "--strict is of use with -c only"},
-		{"--ignore-missing a", "--ignore-missing is of use with -c only"},
-		{"--status a", "--status is of use with -c only"},
-		{"a -w", "--warn is of use with -c only"},
-		{"-c --tag a", "--tag is of no use with -c"},
-		{"-cz a", "-z is not possible with -c"},
-		{"--tag -t a", "--tag and --text exclude each other"},
+		{"--strict a", "--strict is meaningful only with -c"},
+		{"--ignore-missing a", "--ignore-missing is meaningful only with -c"},
+		{"--status a", "--status is meaningful only with -c"},
+		{"a -w", "--warn is meaningful only with -c"},
+		{"-c --tag a", "--tag has no meaning with -c"},
+		{"-cz a", "-z cannot be used with -c"},
+		{"--tag -t a", "--tag and --text are mutually exclusive"},
 		{"-cx a", "not defined"},
 		{"a --nonsense", "not defined"},
 		{"-cjx a", "invalid value"},

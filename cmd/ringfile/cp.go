@@ -227,7 +227,7 @@ func (c *copier) entry(src, dst string, info os.FileInfo, nested, fresh bool) {
 			return os.Symlink(text, dst)
 		})
 	case !nested && !c.flags.recursive:
-		c.fail("%s is a %s: -r makes another one; use cp or cat to read it", quoted(src), special(mode))
+		c.fail("%s is a %s: use -r to create a copy of it, or cp or cat to read it", quoted(src), special(mode))
 	default:
 		c.replace(src, dst, special(mode), func() error { return makeSpecial(src, dst) })
 	}

@@ -15,25 +15,26 @@ const cpUsage = `Usage: ringfile cp [flags] [--] source target
        ringfile cp [flags] -t directory [--] source ...
 
 Copy files and directory trees as cp -r --preserve=mode,timestamps does: into the
-target if that is a directory, else to it. Several files are copied at a time.
+target if that is a directory, otherwise to it. Several files are copied at a time.
 
-Permissions, access control lists and times of access and modification are kept,
-with -p owners and set-user-ID bits, too; extended attributes are not. Symbolic
-links, and in trees FIFOs, sockets and devices, are copied as such; hard links
-become files of their own; sparse files stay sparse. Where the file system can, the
-copy shares its blocks with the source.
+Permissions, access control lists and access and modification times are kept,
+and with -p also owners and set-user-ID bits; extended attributes are not kept.
+Symbolic links, and in trees FIFOs, sockets and devices, are copied as such; hard
+links become separate files; sparse files stay sparse. Where the file system
+supports it, the copy shares its blocks with the source.
 
 An existing file is overwritten in place. Within a tree, a symbolic link in the
-way is replaced, not followed. What cannot be copied is reported, and the others
-go on. A file that cannot be given its owner, permissions or times is reported,
-and its copy stays. Nothing is left half copied unless a message says so; where
-the program is killed, the files that it was at are shorter than their sources.
+place of a file is replaced, not followed. Files that cannot be copied are
+reported, and the rest is copied. If the owner, permissions or times of a copy
+cannot be set, that is reported and the copy is kept. No file is left half copied
+unless a message says so; if the program is killed, the files that it was copying
+are shorter than their sources.
 
-Flags may come before, between and behind the arguments, up to a --:
+Flags may come before, between and after the arguments, up to a --:
 
   -p           keep owner and group as well, and with them set-user-ID bits; like
                --preserve=ownership
-  -f, --force  remove an existing file that may not be opened for writing, and
+  -f, --force  if an existing file may not be opened for writing, remove it and
                copy then
   -t, --target-directory DIR
                copy into the directory DIR
@@ -42,23 +43,23 @@ Flags may come before, between and behind the arguments, up to a --:
   -v, --verbose
                print names as their copies begin
   -j N         copy N files at a time (default %v, at most %d)
-  --direct     copy past the page cache (O_DIRECT), where a file system can
-  --uncached   leave in the page cache no more than was there before (before Linux
-               6.14, or where a file system cannot tell: nothing of the files but
-               up to 16 MiB of each copy)
+  --direct     bypass the page cache (O_DIRECT), where the file system supports it
+  --uncached   leave in the page cache only what was there before (before Linux
+               6.14, or where the file system cannot tell: nothing of the files
+               except up to 16 MiB of each copy)
   -q, --quiet  print no summary and no progress
   -h, --help   print this text
   -r, -R, --recursive
-               make FIFOs, sockets and devices that are named as arguments, too;
+               also copy FIFOs, sockets and devices that are named as arguments;
                trees are copied anyway
   -P, --no-dereference, --preserve=mode,timestamps, --sparse=auto, --reflink=auto
-               taken for the sake of habit: it is so anyway
+               accepted for compatibility with cp; these are the defaults
 
 Other flags of cp are refused.
 
-The exit status is 0, or 1 if something could not be copied or kept, 2 for a
-mistake on the command line, 130, 143 or 129 after SIGINT (^C), SIGTERM or SIGHUP,
-which end the program in good order.
+The exit status is 0 on success, 1 if something could not be copied or kept, 2 for
+a usage error, and 130, 143 or 129 after SIGINT (^C), SIGTERM or SIGHUP, which end
+the program cleanly.
 `
 
 // cpHelp returns the usage of cp with the number of copies that is the default.
@@ -92,13 +93,13 @@ func parseCp(args []string, stdout, stderr io.Writer) (flags cpFlags, err error)
 		return flags, err
 	case err != nil:
 	case flags.direct && !directSupported:
-		err = fmt.Errorf("--direct: %s has no O_DIRECT; it is supported on Linux only", runtime.GOOS)
+		err = fmt.Errorf("--direct is not supported on %s, only on Linux", runtime.GOOS)
 	case flags.uncached && !directSupported:
-		err = fmt.Errorf("--uncached: not on %s; it is supported on Linux only", runtime.GOOS)
+		err = fmt.Errorf("--uncached is not supported on %s, only on Linux", runtime.GOOS)
 	case flags.uncached && flags.direct:
-		err = errors.New("--direct and --uncached exclude each other")
+		err = errors.New("--direct and --uncached are mutually exclusive")
 	case flags.into != "" && flags.exactly:
-		err = errors.New("-t and -T contradict each other")
+		err = errors.New("-t and -T are mutually exclusive")
 	case len(names) == 0:
 		err = errors.New("missing file operand")
 	case flags.into != "":
@@ -124,7 +125,7 @@ func (f *cpFlags) parse(args []string) (names []string, err error) {
 		// next is the value of a flag that has none of its own.
 		next := func(flag string) (value string) {
 			if len(args) == 0 {
-				err = fmt.Errorf("%s needs a value behind it", flag)
+				err = fmt.Errorf("%s needs a value", flag)
 				return ""
 			}
 			value, args = args[0], args[1:]
@@ -169,7 +170,7 @@ func (f *cpFlags) set(name, value string, has bool) (err error) {
 		f.files, err = strconv.Atoi(strings.TrimPrefix(value, "="))
 		switch {
 		case err != nil:
-			return fmt.Errorf("-j %s: invalid value, it is to be a number of files", quote(value))
+			return fmt.Errorf("-j %s: invalid value, want a number of files", quote(value))
 		case f.files < 1:
 			return fmt.Errorf("-j %d: must be at least 1", f.files)
 		}
@@ -177,7 +178,7 @@ func (f *cpFlags) set(name, value string, has bool) (err error) {
 		return nil
 	case "-t", "--target-directory":
 		if value == "" {
-			return fmt.Errorf("%s: the name of the directory is empty", name)
+			return fmt.Errorf("%s: empty directory name", name)
 		}
 		f.into = value
 		return nil
@@ -187,7 +188,7 @@ func (f *cpFlags) set(name, value string, has bool) (err error) {
 		if value == "auto" {
 			return nil
 		}
-		return fmt.Errorf("%s is auto always: holes stay holes, and blocks are shared where the file system can; use cp for others", name)
+		return fmt.Errorf("%s is always auto: holes stay holes, and blocks are shared where the file system supports it; use cp for other values", name)
 	}
 	if has && strings.HasPrefix(name, "--") {
 		return fmt.Errorf("%s takes no value", name)
@@ -229,7 +230,7 @@ func (f *cpFlags) preserve(list string, has bool) error {
 		case "ownership":
 			f.owner = true
 		default:
-			return fmt.Errorf("--preserve=%s: of mode, timestamps and ownership only; hard links and extended attributes are not kept: use cp for those", quote(what))
+			return fmt.Errorf("--preserve=%s: only mode, timestamps and ownership are supported; hard links and extended attributes are not kept: use cp for those", quote(what))
 		}
 	}
 	return nil
@@ -240,9 +241,9 @@ func (f *cpFlags) preserve(list string, has bool) error {
 func unknownFlag(name string) error {
 	switch name {
 	case "-a", "--archive", "-d":
-		return fmt.Errorf("%s keeps hard links, and ringfile cp does not; -p keeps owners, permissions and times: use that, or cp %[1]s", name)
+		return fmt.Errorf("%s keeps hard links, which ringfile cp does not; use -p, which keeps owners, permissions and times, or cp %[1]s", name)
 	case "-L", "--dereference", "-H":
-		return fmt.Errorf("%s follows symbolic links, and ringfile cp copies them as such: use cp %[1]s", name)
+		return fmt.Errorf("%s follows symbolic links, but ringfile cp copies them as links; use cp %[1]s", name)
 	case "-b", "--backup", "-i", "--interactive", "-l", "--link", "-n", "--no-clobber", "-s", "--symbolic-link",
 		"-S", "--suffix", "-u", "--update", "-x", "--one-file-system", "-Z", "--context", "--attributes-only",
 		"--copy-contents", "--no-preserve", "--parents", "--remove-destination", "--strip-trailing-slashes":

@@ -103,7 +103,7 @@ func TestCpOddFiles(t *testing.T) {
 
 	// Whoever names a FIFO without -r has cp read it.
 	got = runHere(t, "", "cp", "-q", "tree/pipe", "new")
-	if want := "ringfile cp: 'tree/pipe' is a FIFO: -r makes another one; use cp or cat to read it\n"; got.stderr != want || got.status != exitFailed {
+	if want := "ringfile cp: 'tree/pipe' is a FIFO: use -r to create a copy of it, or cp or cat to read it\n"; got.stderr != want || got.status != exitFailed {
 		t.Errorf("got %+v, want %q", got, want)
 	}
 	if got := runHere(t, "", "cp", "-rq", "tree/pipe", "pipe"); got != (result{}) {

@@ -15,9 +15,9 @@ import (
 
 const probeUsage = `Usage: ringfile probe [flags] [--] [path]
 
-Say whether io_uring is usable here and, if not, why and what to do; the kernel,
-its limits, features and operations; and, for a path, what its file system can
-do and which route ringfile takes there for each operation.
+Report whether io_uring is usable here and, if not, why and what to do; the kernel,
+its limits, features and operations; and, for a path, what its file system
+supports and which route ringfile takes there for each operation.
 
 A directory is tested on a temporary file in it, which is removed. A file is
 only ever read.
@@ -27,10 +27,10 @@ Flags come before the path:
   --json      print one JSON object
   -h, --help  print this text
 
-The exit status is 0 if io_uring is usable, 1 if it is not, programs fail with
-the value of RINGFILE_BACKEND, or the output could not be written, 2 for a
-mistake on the command line or a path that does not exist, 130, 143 or 129
-after SIGINT (^C), SIGTERM or SIGHUP.
+The exit status is 0 if io_uring is usable, 1 if it is not, if programs fail
+with the value of RINGFILE_BACKEND or if the output could not be written, 2 for
+a usage error or a path that does not exist, and 130, 143 or 129 after SIGINT
+(^C), SIGTERM or SIGHUP.
 `
 
 // report is what probe finds out. Its JSON form is for programs: the keys stay as they are.
@@ -165,7 +165,7 @@ func runProbe(args []string, stdout, stderr io.Writer) int {
 		io.WriteString(stdout, probeUsage)
 		return 0
 	case err == nil && set.NArg() > 1:
-		err = fmt.Errorf("%d paths given, want one at most", set.NArg())
+		err = fmt.Errorf("%d paths given, want at most one", set.NArg())
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "ringfile probe: %v; \"ringfile probe -h\" explains the flags\n", err)
@@ -310,7 +310,7 @@ func (r *report) text() string {
 		}
 	}
 	if r.Usable && r.Ring == nil {
-		p.row("operations", "not known, as no further ring can be made beside that of ringfile")
+		p.row("operations", "unknown: no second ring can be made beside that of ringfile")
 	}
 	if r.Path != nil {
 		r.Path.text(&p)

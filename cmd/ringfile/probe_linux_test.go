@@ -52,7 +52,7 @@ func TestProbeUnwritableDirectory(t *testing.T) {
 	if r.Path.TestedOn != "nothing" || r.Path.Note == "" || r.Path.FileSystem.Type != "proc" {
 		t.Errorf("got %+v", r.Path)
 	}
-	if text := runHere(t, "", "probe", "/proc/self").stdout; !strings.Contains(text, "no temporary file can be made: ") {
+	if text := runHere(t, "", "probe", "/proc/self").stdout; !strings.Contains(text, "cannot create a temporary file: ") {
 		t.Errorf("got %q", text)
 	}
 }

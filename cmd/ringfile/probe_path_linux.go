@@ -37,7 +37,7 @@ func probePath(e *ringfile.Engine, path string) *pathReport {
 		r.Kind = "directory"
 		name, err := probeFile(path)
 		if err != nil {
-			r.Note = "no temporary file can be made: " + describe(err)
+			r.Note = "cannot create a temporary file: " + describe(err)
 			break
 		}
 		defer os.Remove(name)

@@ -27,49 +27,48 @@ arguments, and directory trees in lexical order; or check such sums. Without an
 argument, or for "-", standard input is read.
 
 In a tree, regular files are read; symbolic links, devices, FIFOs and sockets
-are passed over and counted in the summary. What is named on the command line
-is read whatever it is, and symbolic links are followed, as sha256sum does.
-FIFOs and the like are read one after the other.
+are skipped and counted in the summary. Files named on the command line are
+read whatever their type, and symbolic links are followed, as sha256sum does.
+FIFOs and the like are read one after another.
 
-A file that cannot be read is reported, and the others go on.
+A file that cannot be read is reported, and the rest is read.
 
   -j N           read N files, or pieces of large files, at a time (default %v;
                  at most %d, which take %d MiB of memory)
-      --direct   read with O_DIRECT, past the page cache; where a file system
-                 does not offer that, its files are read through the page cache
+      --direct   bypass the page cache (O_DIRECT); where the file system does not
+                 support that, its files are read through the page cache
       --uncached
-                 leave in the page cache no more than was there before (before Linux
-                 6.14, or where a file system cannot tell: nothing of the files);
-                 a file is then read by one read after the other, and each of the
-                 N takes 2 MiB of memory more
-      --tag      print lines of the BSD form: SHA256 (name) = sum
-  -z, --zero     end lines with NUL and not with a newline, and print names as
-                 they are
+                 leave in the page cache only what was there before (before Linux
+                 6.14, or where the file system cannot tell: nothing of the files);
+                 each file is then read by one read at a time, and each of the N
+                 takes 2 MiB more memory
+      --tag      print lines in the BSD format: SHA256 (name) = sum
+  -z, --zero     end lines with NUL instead of a newline, and do not escape names
   -b, --binary   print an asterisk in front of names; files are read in the same
                  way with and without it
   -t, --text     print a space in front of names (the default)
-  -v, --verbose  print a summary to stderr: how much was read, how fast, and on
+  -v, --verbose  print a summary to stderr: how much was read, how fast, and by
                  which route, that is how many times data came from the page
                  cache, through io_uring, or by a system call that may wait for
-                 the disk; on a terminal it is printed anyway
-  -q, --quiet    print no summary and no progress; with -c, no line either for
-                 a file that is as it should be
+                 the disk; on a terminal it is always printed
+  -q, --quiet    print no summary and no progress; with -c, also no line for a
+                 file that matches
   -h, --help     print this text
 
-  -c, --check    read sums and names from the lists, in any of the forms that
+  -c, --check    read sums and names from the lists, in any of the formats that
                  sha256sum and this command print, and check the files
 
-With -c only, and of -q, --status and -w the last one counts:
+With -c only; of -q, --status and -w the last one counts:
 
-      --status   print nothing but errors; the exit status says the result
-  -w, --warn     report each line that has not the form of a sum
+      --status   print nothing but errors; the exit status gives the result
+  -w, --warn     report each improperly formatted line
       --strict   fail if there is such a line
       --ignore-missing
-                 pass over files that do not exist
+                 skip files that do not exist
 
-The exit status is 0, or 1 if a file could not be read or is not as it should
-be, or the output could not be written, 2 for a mistake on the command line, 130,
-143 or 129 after SIGINT (^C), SIGTERM or SIGHUP, which end the program in good order.
+The exit status is 0 on success, 1 if a file could not be read or does not match,
+or the output could not be written, 2 for a usage error, and 130, 143 or 129 after
+SIGINT (^C), SIGTERM or SIGHUP, which end the program cleanly.
 `
 
 // sumHelp returns the usage of sum with the number of reads that is the default.
@@ -136,7 +135,7 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 	text := false
 	set := sumSet(&flags, &text)
 	err = set.Parse(sumArgs(args))
-	onlyWithCheck := func(name string) error { return fmt.Errorf("%s is of use with -c only", name) }
+	onlyWithCheck := func(name string) error { return fmt.Errorf("%s is meaningful only with -c", name) }
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		io.WriteString(stdout, sumHelp(defaultReads()))
@@ -145,17 +144,17 @@ func parseSum(args []string, stdout, stderr io.Writer) (flags sumFlags, err erro
 	case flags.reads < 1:
 		err = fmt.Errorf("-j %d: must be at least 1", flags.reads)
 	case flags.direct && !directSupported:
-		err = fmt.Errorf("--direct: %s has no O_DIRECT; it is supported on Linux only", runtime.GOOS)
+		err = fmt.Errorf("--direct is not supported on %s, only on Linux", runtime.GOOS)
 	case flags.uncached && !directSupported:
-		err = fmt.Errorf("--uncached: not on %s; it is supported on Linux only", runtime.GOOS)
+		err = fmt.Errorf("--uncached is not supported on %s, only on Linux", runtime.GOOS)
 	case flags.uncached && flags.direct:
-		err = errors.New("--direct and --uncached exclude each other")
+		err = errors.New("--direct and --uncached are mutually exclusive")
 	case flags.check && flags.form.tag:
-		err = errors.New("--tag is of no use with -c, which reads all forms of lines")
+		err = errors.New("--tag has no meaning with -c, which reads all line formats")
 	case flags.check && flags.form.zero:
-		err = errors.New("-z is not possible with -c: lists have lines that end with newlines")
+		err = errors.New("-z cannot be used with -c: the lines of lists end with newlines")
 	case flags.form.tag && text:
-		err = errors.New("--tag and --text exclude each other")
+		err = errors.New("--tag and --text are mutually exclusive")
 	case flags.check:
 	case flags.strict:
 		err = onlyWithCheck("--strict")

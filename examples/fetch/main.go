@@ -1,8 +1,8 @@
-// Fetch reads 256 blocks of 4 KiB from all over a file, as the search of an index of vectors or a lookup in several
-// SSTables does: at once, and not one after the other.
+// Fetch reads 256 blocks of 4 KiB scattered over a file, as a vector search or a lookup in several SSTables does: all at
+// once instead of one after another.
 //
 //	cd examples
-//	go run ./fetch /mnt/disk # compares the ways to do that, in a file that it makes there
+//	go run ./fetch /mnt/disk # compares methods, with a file that it creates there
 package main
 
 import (

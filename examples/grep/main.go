@@ -1,9 +1,9 @@
-// Grep prints the lines of the files in a tree that contain a text, in the order of the tree. The files are read ahead: one
-// goroutine opens, reads and searches, and the disk is busy with the next files meanwhile.
+// Grep prints the lines of the files in a tree that contain a text, in the order of the tree. The files are read ahead:
+// while one goroutine opens, reads and searches a file, the disk is already reading the next ones.
 //
 //	cd examples
 //	go run ./grep TEXT DIRECTORY
-//	go run ./grep -compare TEXT DIRECTORY # with a loop of os.ReadFile, cold
+//	go run ./grep -compare TEXT DIRECTORY # compares with a loop of os.ReadFile, cold
 package main
 
 import (

@@ -1,13 +1,13 @@
-// Log shows a durable log in use: many goroutines append, each waits until its record is safe, and they share the
+// Log shows a durable log in use: many goroutines append, each waits until its record is durable, and they share the
 // syncs. Package wal is the log.
 //
 //	cd examples
 //	go run ./log /var/tmp/example.log                  # 64 goroutines append 10,000 records
-//	go run ./log -writers 1 /var/tmp/example.log       # one: a sync for each record
-//	go run ./log -print /var/tmp/example.log           # what is there
+//	go run ./log -writers 1 /var/tmp/example.log       # one writer: a sync for each record
+//	go run ./log -print /var/tmp/example.log           # prints the records
 //
-// Kill it at any time (kill -9, or the power switch) and run it again: all records are there that it had
-// acknowledged, and what was half written is cut off.
+// Kill it at any time (kill -9, or the power switch) and run it again: all acknowledged records are there, and a half
+// written one is cut off.
 package main
 
 import (

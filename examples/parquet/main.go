@@ -1,8 +1,8 @@
-// Parquet adds up one column of a Parquet file. The column's pieces, one in each group of rows, lie far apart: they are
-// read ahead, while package parquet-go decodes the one before.
+// Parquet adds up one column of a Parquet file. The column's chunks, one in each row group, are far apart: each is read
+// ahead while package parquet-go decodes the one before.
 //
 //	cd examples
-//	go run ./parquet /mnt/disk # makes a file there, and compares with parquet-go reading an *os.File, cold
+//	go run ./parquet /mnt/disk # creates a file there, and compares with parquet-go reading an *os.File, cold
 package main
 
 import (

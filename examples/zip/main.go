@@ -1,8 +1,8 @@
-// Zip checks members of a ZIP archive, in any order, reading ahead: package archive/zip reads one after the other, and
+// Zip verifies members of a ZIP archive, in any order, reading ahead: package archive/zip reads one after another, and
 // waits for each.
 //
 //	cd examples
-//	go run ./zip archive.zip # compares the ways to check every eighth member of the archive, cold
+//	go run ./zip archive.zip # compares methods of verifying every eighth member of the archive, cold
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package acl has what copies need to know of POSIX access control lists.
+// Package acl has what copies need to know about POSIX access control lists.
 package acl
 
 import (

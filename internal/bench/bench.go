@@ -1,10 +1,10 @@
-// Package bench measures one and the same work with os.File and with ringfile. It is what
-// bench_test.go and "ringfile bench" run.
+// Package bench measures the same work with os.File and with ringfile. bench_test.go and "ringfile
+// bench" run it.
 //
-// The two take turns, in short pieces, on the same files with the same number of goroutines, so
-// that what the machine does meanwhile hits both; a ratio is the median of the ratios of
-// neighbouring pieces. "ringfile bench" runs each in a process of its own, so that processor time,
-// threads and allocations are those of the one implementation.
+// The two take turns, in short pieces, on the same files with the same number of goroutines, so that
+// other activity on the machine affects both; a ratio is the median of the ratios of neighbouring
+// pieces. "ringfile bench" runs each in a process of its own, so that CPU time, threads and allocations
+// are those of one implementation.
 package bench
 
 import (

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// shards is over how many cache lines a number is spread.
+// shards is the number of cache lines that a counter is spread over.
 const shards = 8
 
 // Counter is a number that many goroutines add to.

@@ -1,5 +1,5 @@
-// Package enginetest runs the tests of packages that are built on ringfile: on an engine of each
-// backend, with a look for what they leave behind.
+// Package enginetest runs the tests of packages that are built on ringfile on an engine of each
+// backend, and checks that they leave nothing behind.
 package enginetest
 
 import (

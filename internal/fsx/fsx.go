@@ -1,12 +1,12 @@
 //go:build linux
 
-// Package fsx exercises one file with random operations of ringfile, and compares every answer with
-// a model in memory and with a mapping of the file: the idea of xfstests' fsx, for the methods of
+// Package fsx exercises one file with random operations of ringfile, and compares every result with a
+// model in memory and with a mapping of the file: the idea of xfstests' fsx, for the methods of
 // ringfile.File on each of its routes.
 //
-// [Run] makes one operation after the other, so that a seed reproduces a run, as far as the outcome
-// of calls that are cancelled does not matter (what they leave is looked at and adopted).
-// [RunCrowd] has many goroutines work on the file at the same time.
+// [Run] makes one operation after another, so that a seed reproduces a run, except for the outcome of
+// cancelled calls (the file's contents after these are read and adopted). [RunCrowd] has many
+// goroutines work on the file at the same time.
 package fsx
 
 import (

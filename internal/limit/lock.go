@@ -79,17 +79,17 @@ func (l *Lock) wait(shared bool, stop, late <-chan struct{}) bool {
 	return true
 }
 
-// next lets those in who come next.
+// next admits those whose turn it is.
 func (l *Lock) next() {
 	l.mu.Lock()
 	l.grant()
 	l.mu.Unlock()
 }
 
-// grant lets in whoever can be, in order. mu is held.
+// grant admits all that can be admitted, in order. mu is held.
 //
-// A shared hold that is being taken and given up again in RLock counts for a moment; when it goes, RLock
-// has seen the flag, waits, and so comes by here.
+// A shared hold that is being taken and released again in RLock counts for a moment; when it goes,
+// RLock has seen the flag, waits, and so comes here.
 func (l *Lock) grant() {
 	for w := l.queue.first(); w != nil; w = l.queue.first() {
 		s := l.state.Load()

@@ -1,6 +1,6 @@
-// Package limit bounds how many calls hold an OS thread: the Go runtime ends a program at 10,000 of
-// them. A Pool has the permits for one kind of call on one device, a Budget what all pools together may
-// have beyond a small share that each has to itself. Lock is a lock whose waiting can be given up.
+// Package limit bounds how many calls hold an OS thread: the Go runtime aborts a program at 10,000
+// threads. A Pool has the permits for one kind of call on one device. A Budget is what all pools
+// together may have beyond a small share of their own. Lock is a lock whose wait can be abandoned.
 package limit
 
 import (
@@ -12,9 +12,9 @@ import (
 	"github.com/ringfile/ringfile/internal/outside"
 )
 
-// patience is how long a call waits for a permit, to twice that, until it may have one beyond the
-// pool's ordinary size. Calls that wait for one another (both ends of a FIFO being opened, a FUSE server
-// in this very process) would otherwise lock each other out.
+// patience is how long (to twice as long) a call waits for a permit before it may have one beyond the
+// pool's ordinary size. Calls that wait for one another (both ends of a FIFO being opened, a FUSE
+// server in this very process) would otherwise deadlock.
 const patience = 25 * time.Millisecond
 
 // free is how many permits of each shard do not count against the Budget.
@@ -55,7 +55,7 @@ type Pool struct {
 	round   uint64 // of the clock
 }
 
-// shard is a part of the permits, in cache lines that as a rule one processor uses at a time.
+// shard is a part of the permits, in cache lines that normally one CPU at a time uses.
 type shard struct {
 	running atomic.Int32
 	size    int32
@@ -204,7 +204,7 @@ func (p *Pool) giveUp(w *waiter) (Permit, bool) {
 	return Permit{}, false
 }
 
-// tick starts the clock if it does not run. mu is held.
+// tick starts the clock if it is not running. mu is held.
 func (p *Pool) tick() {
 	switch {
 	case p.ticking:

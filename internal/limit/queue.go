@@ -32,7 +32,7 @@ func (w *waiter) park(stop, late <-chan struct{}) bool {
 	return false
 }
 
-// queue is a first-in, first-out line.
+// queue is a first-in, first-out queue.
 type queue struct{ head, tail *waiter }
 
 func (q *queue) first() *waiter { return q.head }
@@ -57,7 +57,7 @@ func (q *queue) pushFront(w *waiter) {
 	q.head = w
 }
 
-// pop takes out the first, nil if there is none.
+// pop removes the first waiter, nil if there is none.
 func (q *queue) pop() *waiter {
 	w := q.head
 	if w != nil {
@@ -66,7 +66,7 @@ func (q *queue) pop() *waiter {
 	return w
 }
 
-// remove takes w out and reports whether it was in the line.
+// remove removes w and reports whether it was in the queue.
 func (q *queue) remove(w *waiter) bool {
 	if !w.queued {
 		return false

@@ -82,7 +82,7 @@ func Compare(t testing.TB, cell string, sides ...Side) {
 
 // Header prints the head of the table that Compare prints rows of.
 func Header() {
-	fmt.Println("| work | how | rate | ratio (range) | CPU µs per op | route |\n|---|---|---|---|---|---|")
+	fmt.Println("| work | method | rate | ratio (range) | CPU µs per op | route |\n|---|---|---|---|---|---|")
 }
 
 func run(s *Side) (piece, error) {

@@ -1,5 +1,5 @@
-// Package metrics lists what the counts of an engine are called in monitoring systems. The modules
-// below metrics/ turn the list into the types of their clients.
+// Package metrics lists the names of an engine's counters in monitoring systems. The modules below
+// metrics/ turn the list into the types of their clients.
 package metrics
 
 import "github.com/ringfile/ringfile"
@@ -25,8 +25,8 @@ var All = []Metric{
 	{"bytes", "By", bytesHelp, true, "cached", func(s *ringfile.Stats) float64 { return float64(s.CachedBytes) }},
 	{"bytes", "By", bytesHelp, true, "ring", func(s *ringfile.Stats) float64 { return float64(s.RingBytes) }},
 	{"bytes", "By", bytesHelp, true, "blocking", func(s *ringfile.Stats) float64 { return float64(s.BlockingBytes) }},
-	{"syncs", "{operation}", "Syncs asked for.", true, "", func(s *ringfile.Stats) float64 { return float64(s.Syncs) }},
-	{"shared_syncs", "{operation}", "Syncs that had part in one made for others.", true, "",
+	{"syncs", "{operation}", "Syncs requested.", true, "", func(s *ringfile.Stats) float64 { return float64(s.Syncs) }},
+	{"shared_syncs", "{operation}", "Syncs that were served together with another goroutine's.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.SharedSyncs) }},
 	{"refused", "{operation}", "Operations that a ring refused and a system call carried out.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Refused) }},
@@ -37,29 +37,29 @@ var All = []Metric{
 		func(s *ringfile.Stats) float64 { return float64(s.Completions) }},
 	{"restarts", "{request}", "Submissions repeated: short transfers, EINTR, EAGAIN.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Restarts) }},
-	{"cancels", "{request}", "Cancellations asked for.", true, "", func(s *ringfile.Stats) float64 { return float64(s.Cancels) }},
-	{"busy", "{call}", "Calls that io_uring_enter refused for the moment.", true, "",
+	{"cancels", "{request}", "Cancellations requested.", true, "", func(s *ringfile.Stats) float64 { return float64(s.Cancels) }},
+	{"busy", "{call}", "Calls of io_uring_enter that failed temporarily.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Busy) }},
-	{"slot_waits", "{operation}", "Operations that waited as all requests were in flight.", true, "",
+	{"slot_waits", "{operation}", "Operations that waited because all requests were in flight.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.SlotWaits) }},
-	{"unknown_completions", "{completion}", "Completions that belong to no request; should be zero.", true, "",
+	{"unknown_completions", "{completion}", "Completions that match no request in flight; should be zero.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Unknown) }},
-	{"broken_rings", "{ring}", "Rings out of service as io_uring_enter failed for good; should be zero.", true, "",
+	{"broken_rings", "{ring}", "Rings out of service because io_uring_enter failed permanently; should be zero.", true, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Broken) }},
 	{"in_flight", "{request}", "Requests with the kernel.", false, "", func(s *ringfile.Stats) float64 { return float64(s.InFlight) }},
 	{"blocking_calls", "{call}", "Goroutines in a blocking system call.", false, "",
 		func(s *ringfile.Stats) float64 { return float64(s.BlockingCalls) }},
-	{"oldest_in_flight_seconds", "s", "Age of the oldest operation with the kernel; grows while a disk hangs.", false, "",
+	{"oldest_in_flight_seconds", "s", "Age of the oldest operation in progress; grows while a disk hangs.", false, "",
 		func(s *ringfile.Stats) float64 { return s.OldestInFlight.Seconds() }},
-	{"devices", "{device}", "Devices met.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Devices) }},
+	{"devices", "{device}", "Devices used so far.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Devices) }},
 	{"rings", "{ring}", "Rings in service; zero means that io_uring is not used.", false, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Rings) }},
-	{"restricted_rings", "{ring}", "Rings that carry out no operations but those that are used.", false, "",
+	{"restricted_rings", "{ring}", "Rings restricted to the operations that an engine uses.", false, "",
 		func(s *ringfile.Stats) float64 { return float64(s.Restricted) }},
 	{"depth", "{request}", "Requests that can be in flight.", false, "", func(s *ringfile.Stats) float64 { return float64(s.Depth) }},
 }
 
 const (
-	opsHelp   = "Operations by the route that they took."
-	bytesHelp = "Bytes read and written, by the route that they took."
+	opsHelp   = "Operations by route."
+	bytesHelp = "Bytes read and written, by route."
 )

@@ -1,9 +1,8 @@
-// Package outside starts goroutines that belong to no bubble of testing/synctest, and makes channels
-// that belong to none.
+// Package outside starts goroutines, and makes channels, that belong to no bubble of testing/synctest.
 //
 // A goroutine belongs to the bubble of the one that starts it, and so does a channel that is made
 // there: the bubble waits for the goroutine's end, and goroutines outside may not use the channel.
-// What outlives a call, as the goroutines of a ring do, must therefore come from here.
+// Anything that outlives a call, such as the goroutines of a ring, must therefore come from here.
 package outside
 
 import (
@@ -13,7 +12,8 @@ import (
 	"time"
 )
 
-// bubbled reports whether the caller is in a bubble. The clock of a bubble has no monotonic reading.
+// bubbled reports whether the caller is in a synctest bubble. The clock of a bubble has no monotonic
+// reading.
 func bubbled() bool {
 	now := time.Now()
 	return now == now.Round(0)
@@ -62,7 +62,7 @@ func Do(f func()) {
 	done.Lock()
 }
 
-// spare has channels that nobody uses.
+// spare has unused channels.
 var spare sync.Pool
 
 // chunk is how many channels are made at a time.

@@ -1,4 +1,4 @@
-// Package rangestest compares the ways to read a list of blocks of a file.
+// Package rangestest compares different methods to read a list of blocks of a file.
 package rangestest
 
 import (

@@ -1,4 +1,4 @@
-// Package restrict makes rings of package uring carry out nothing but what they are for.
+// Package restrict restricts rings of package uring to the operations that they are for.
 package restrict
 
 import (
@@ -30,7 +30,8 @@ func Enable(u *uring.Ring, flags uring.SQEFlags, ops ...uring.Op) (restricted bo
 	return restricted, again(u.EnableRings)
 }
 
-// again makes a call until no signal interrupts it: before Linux 5.13 it waits for the ring to be quiet.
+// again repeats a call until no signal interrupts it: before Linux 5.13 it waits for the ring to be
+// quiet.
 func again(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, syscall.EINTR) {

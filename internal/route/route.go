@@ -1,5 +1,5 @@
 // Package route decides how an operation on a file is carried out. It makes no system calls: the
-// decision is a function of facts, and of what earlier operations have met.
+// decision is a function of facts, and of what earlier operations have encountered.
 package route
 
 import "sync/atomic"
@@ -10,7 +10,7 @@ type Route uint8
 const (
 	// Syscall is a blocking system call that holds an OS thread, a bounded number at a time.
 	Syscall Route = iota
-	// Inline is a call that is served at once if the page cache has everything. What it leaves goes on by
+	// Inline is a call that the page cache serves at once if it has everything. The rest continues by
 	// [AfterMiss].
 	Inline
 	// Ring is a request to the kernel: the goroutine is parked, and no thread is held.
@@ -65,22 +65,22 @@ type Input struct {
 	Polled   bool     // rings take nothing but direct transfers, and those must be polled (IOPOLL)
 	FalseEOF bool     // RWF_NOWAIT may report the end of a file where it is not (before Linux 5.17)
 
-	// Serial tells a direct write that the file system makes one at a time, in a kernel worker if it comes
-	// from a ring: one that makes the file longer, one after a sync, any with copy on write.
+	// Serial marks a direct write that the file system serializes, in a kernel worker if it comes from
+	// a ring: one that extends the file, one after a sync, any with copy on write.
 	Serial bool
-	// Few tells that no more transfers are under way than are better left to system calls.
+	// Few means that no more transfers are in flight than are better made by system calls.
 	Few bool
-	// Position tells a transfer at the file position, which a ring does not move.
+	// Position marks a transfer at the file position, which a ring does not move.
 	Position bool
-	// Cold tells that the file's latest reads found nothing in the page cache.
+	// Cold means that the file's latest reads found nothing in the page cache.
 	Cold bool
-	// Leavable tells an operation that its caller may leave: a Future, or one with a context.
+	// Leavable marks an operation that its caller may leave: a Future, or one with a context.
 	Leavable bool
 }
 
-// LargeMiss is from how many bytes on a buffered read that the page cache does not have is a system call
-// whatever else is under way: a ring starts it anew for each part that the read-ahead brings in. Of those
-// from FewMiss on more are few than of smaller ones, for the same reason.
+// From LargeMiss bytes on, a buffered read that misses the page cache is a system call, whatever else
+// is in flight: a ring restarts it for each part that the read-ahead brings in. For the same reason, of
+// reads from FewMiss bytes on a larger number counts as few than of smaller ones.
 const (
 	LargeMiss = 256 << 10
 	FewMiss   = 64 << 10

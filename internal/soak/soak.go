@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package soak keeps an engine under mixed load for a long time and looks at what grows: memory,
+// Package soak keeps an engine under mixed load for a long time and checks that nothing grows: memory,
 // descriptors, threads, goroutines, requests in flight.
 package soak
 

@@ -31,7 +31,7 @@ func (h Handle) LockRange(off, length int64, shared bool) (ok bool, err error) {
 	return false, err
 }
 
-// LockableRange reports whether nobody holds a lock that would be in the way of LockRange. See fcntl(2), F_OFD_GETLK.
+// LockableRange reports whether nobody holds a lock that conflicts with LockRange. See fcntl(2), F_OFD_GETLK.
 func (h Handle) LockableRange(off, length int64, shared bool) (bool, error) {
 	lock, err := h.fcntlLock(ofdGetLock, unix.Flock_t{Type: lockKind(shared), Whence: io.SeekStart, Start: off, Len: length})
 	return err == nil && lock.Type == unix.F_UNLCK, err
@@ -71,7 +71,8 @@ func (h Handle) fcntlLock(cmd int, lock unix.Flock_t) (unix.Flock_t, error) {
 	}
 }
 
-// controlLock is fcntlLock for a file whose descriptor only os knows. It is apart as it allocates.
+// controlLock is fcntlLock for a file whose descriptor only os knows. It is separate because it
+// allocates.
 func (h Handle) controlLock(cmd int, lock unix.Flock_t) (unix.Flock_t, error) {
 	err := h.control(func(fd uintptr) error {
 		for {

@@ -1,6 +1,6 @@
-// Package sysio has all that differs between operating systems: opening, what a file is, and the calls
-// that move data, for a descriptor whose use the caller has. Every call on a file can sleep, so each
-// tells the scheduler.
+// Package sysio has everything that differs between operating systems: opening, the properties of a
+// file, and the calls that transfer data, for a descriptor to which the caller holds a reference. Every
+// call on a file can sleep, so each tells the scheduler.
 package sysio
 
 import "os"
@@ -8,9 +8,9 @@ import "os"
 const (
 	// OffCurrent as an offset means the file position.
 	OffCurrent = -1
-	// MaxTransfer is how many bytes one read or write moves at most (read(2), NOTES).
+	// MaxTransfer is the most bytes that one read or write transfers (read(2), NOTES).
 	MaxTransfer = 0x7ffff000
-	// MaxIovecs is how many buffers one call takes (UIO_MAXIOV).
+	// MaxIovecs is the most buffers that one call accepts (UIO_MAXIOV).
 	MaxIovecs = 1024
 )
 

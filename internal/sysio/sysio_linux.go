@@ -103,7 +103,7 @@ func Adopt(f *os.File) (Handle, Status) {
 	return h, status
 }
 
-// statusOf makes a Status of what fstat and fcntl say.
+// statusOf makes a Status from the results of fstat and fcntl.
 func statusOf(fd int, st *unix.Stat_t, flags int) Status {
 	s := Status{Known: true, Device: uint64(st.Dev), Append: flags&unix.O_APPEND != 0, Direct: flags&unix.O_DIRECT != 0}
 	switch st.Mode & unix.S_IFMT {
@@ -118,9 +118,9 @@ func statusOf(fd int, st *unix.Stat_t, flags int) Status {
 	return s
 }
 
-// mayBlock reports whether a regular file may be one whose reads wait for an event, as those of /proc/kmsg
-// and of tracefs's trace_pipe do: such files are not on a device, say that they are empty, and are ones if
-// they can be polled. One that is on disk is never asked.
+// mayBlock reports whether a regular file may be one whose reads wait for an event, like those of
+// /proc/kmsg and of tracefs's trace_pipe: such files are not on a device, report size zero, and can be
+// polled. A file on disk is never asked.
 func mayBlock(fd int, st *unix.Stat_t) bool {
 	if st.Size != 0 || unix.Major(uint64(st.Dev)) != 0 {
 		return false

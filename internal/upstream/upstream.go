@@ -1,5 +1,5 @@
-// Package upstream runs the test suites of other modules, with ringfile in the place of what they use by default.
-// The suites come from the module cache, or from the module proxy; nothing of theirs is kept.
+// Package upstream runs the test suites of other modules, with ringfile in place of what they use by
+// default. The suites come from the module cache, or from the module proxy; nothing of theirs is kept.
 //
 //	w := upstream.New(t, "../..", ".")          // modules of ours that the suites import
 //	m := w.Copy(t, "github.com/spf13/afero")    // of the version that our go.mod has

@@ -1,4 +1,4 @@
-// Package otel shows the counts of a ringfile engine to OpenTelemetry, with its official API.
+// Package otel exports the counters of a ringfile engine to OpenTelemetry through its official API.
 package otel
 
 import (
@@ -14,9 +14,9 @@ import (
 )
 
 // Observe registers observable instruments for e.Stats() with meter: ringfile.operations,
-// ringfile.oldest_in_flight and so on, one for each field that is a number; those by route have the
-// attribute ringfile.route: cached, ring or blocking. attributes are added to each, to tell several
-// engines apart. Unregister what it returns to end this. The callback only reads the engine's
+// ringfile.oldest_in_flight and so on, one for each numeric field. Those by route have the attribute
+// ringfile.route: cached, ring or blocking. attributes are added to each instrument, to tell several
+// engines apart. To stop, unregister the returned Registration. The callback only reads the engine's
 // counters.
 func Observe(meter metric.Meter, e *ringfile.Engine, attributes ...attribute.KeyValue) (metric.Registration, error) {
 	var all []metric.Observable

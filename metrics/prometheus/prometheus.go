@@ -1,4 +1,5 @@
-// Package prometheus shows the counts of a ringfile engine to Prometheus, with its official client.
+// Package prometheus exports the counters of a ringfile engine to Prometheus through its official
+// client.
 package prometheus
 
 import (
@@ -9,8 +10,8 @@ import (
 )
 
 // NewCollector returns a collector of e.Stats(), to be registered with a registry. Its metrics are
-// ringfile_operations_total, ringfile_oldest_in_flight_seconds and so on, one for each field that is a
-// number; those by route have the label route: cached, ring or blocking. labels are added to each, to
+// ringfile_operations_total, ringfile_oldest_in_flight_seconds and so on, one for each numeric field.
+// Those by route have the label route: cached, ring or blocking. labels are added to each metric, to
 // tell several engines apart; nil adds none. Collecting reads the engine's counters and is safe for
 // concurrent use.
 func NewCollector(e *ringfile.Engine, labels prometheus.Labels) prometheus.Collector {

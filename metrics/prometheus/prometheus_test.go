@@ -37,12 +37,12 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-# HELP ringfile_bytes_total Bytes read and written, by the route that they took.
+# HELP ringfile_bytes_total Bytes read and written, by route.
 # TYPE ringfile_bytes_total counter
 ringfile_bytes_total{engine="test",route="blocking"} 10
 ringfile_bytes_total{engine="test",route="cached"} 0
 ringfile_bytes_total{engine="test",route="ring"} 0
-# HELP ringfile_operations_total Operations by the route that they took.
+# HELP ringfile_operations_total Operations by route.
 # TYPE ringfile_operations_total counter
 ringfile_operations_total{engine="test",route="blocking"} 2
 ringfile_operations_total{engine="test",route="cached"} 0

@@ -213,7 +213,7 @@ func TestSiblings(t *testing.T) {
 func TestMeasured(t *testing.T) {
 	measuring = true
 	defer func() { measuring = false }()
-	const table = "| work | how |\n|---|---|\n| reads | ringfile |\n"
+	const table = "| work | method |\n|---|---|\n| reads | ringfile |\n"
 	step := func(i int, output string) string {
 		return "@@ begin " + measureSteps()[i].Name + "\n=== RUN   TestM\n" + output + "\n@@ end x 0 1.0\n"
 	}

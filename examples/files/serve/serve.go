@@ -1,5 +1,6 @@
-// Package serve has a handler for static files that stays alive while its disk hangs: what waits for the disk is given up
-// after some time, and holds neither a thread nor, once the client has its answer, a goroutine of the server.
+// Package serve has a handler for static files that stays responsive while its disk hangs: a request
+// that waits for the disk is abandoned after some time, and holds neither a thread nor, once the client
+// has its response, a goroutine of the server.
 package serve
 
 import (
@@ -16,8 +17,9 @@ import (
 	"github.com/ringfile/ringfile/fsys"
 )
 
-// Handler serves the regular files below dir, following symbolic links. Patience is how long a step may take: looking
-// up and opening a file, after which the answer is 503, or a read, after which it is cut off.
+// Handler serves the regular files below dir, following symbolic links. Patience is the time limit for
+// each step: looking up and opening a file, after which the response is 503, or a read, after which the
+// response is cut off.
 func Handler(e *ringfile.Engine, dir string, patience time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := filepath.Join(dir, filepath.FromSlash(path.Clean("/"+r.URL.Path)))

@@ -1,4 +1,4 @@
-// Package cold compares ways to read files that are not in the page cache.
+// Package cold compares methods of reading files that are not in the page cache.
 package cold
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/ringfile/ringfile"
 )
 
-// Side is one way.
+// Side is one method.
 type Side struct {
 	Name string
 	Do   func() error
@@ -17,8 +17,8 @@ type Side struct {
 
 const repetitions = 7
 
-// Compare runs the sides in turn, several times, without the files named in the page cache, and prints the median time
-// of each and its rate to that of the first.
+// Compare runs the sides in turn, several times, with the named files evicted from the page cache, and
+// prints the median time of each and its rate relative to the first.
 func Compare(names []string, sides ...Side) error {
 	for _, name := range names {
 		if err := drop(name, true); err != nil {

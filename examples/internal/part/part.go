@@ -1,17 +1,17 @@
-// Package part serves an io.ReaderAt from what has been read of it ahead: a reader of a file format asks for small
-// pieces, at offsets of its own choosing, of ranges that are known beforehand.
+// Package part serves an io.ReaderAt from data that has been read ahead: a reader of a file format asks
+// for small pieces, at offsets of its own choosing, of ranges that are known beforehand.
 package part
 
 import "io"
 
-// ReaderAt has Data, which begins at Off. What is not within that it leaves to Rest.
+// ReaderAt serves Data, which begins at Off, and leaves everything outside it to Rest.
 type ReaderAt struct {
 	Off  int64
 	Data []byte
 	Rest io.ReaderAt
 }
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (r *ReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if off >= r.Off && off+int64(len(p)) <= r.Off+int64(len(r.Data)) {
 		return copy(p, r.Data[off-r.Off:]), nil

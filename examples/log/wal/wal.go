@@ -1,11 +1,12 @@
-// Package wal is a log whose records are safe once they have been appended: a write-ahead log, as small as it can
-// be. It is an example, made to be read and changed.
+// Package wal is a log whose records are durable once they have been appended: a write-ahead log, as
+// small as it can be. It is an example, meant to be read and changed.
 //
 // # Group commit
 //
-// Append writes a record and makes it durable with [ringfile.File.Datasync]. Goroutines that do this at the same
-// time share the system calls: whoever asks for a sync while one is under way is served by the next one,
-// together with all others who have asked meanwhile. So there is no queue and no committing goroutine here.
+// Append writes a record and makes it durable with [ringfile.File.Datasync]. Goroutines that do this at
+// the same time share the system calls: a goroutine that asks for a sync while one is running is served
+// by the next one, together with all others that have asked in the meantime. So there is no queue and
+// no committing goroutine here.
 //
 // # Format
 //
@@ -17,9 +18,10 @@
 //
 // # Recovery
 //
-// A power cut may leave any part of what had not been synced: a record in part, or a later one whole and an
-// earlier one not. Open reads up to the first record that is not whole and cuts off the rest. No record of which
-// Append has returned nil is lost by that: it was safe, and so were all before it.
+// A power cut may leave any part of the data that had not been synced: part of a record, or a complete
+// later record without an earlier one. Open reads up to the first incomplete record and cuts off the
+// rest. This loses no record for which Append has returned nil: that record was durable, and so were
+// all before it.
 package wal
 
 import (
@@ -42,8 +44,8 @@ const headerSize = 16
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Log is a log in a file. Its methods are safe for concurrent use. Only one Log of a file may be open, of all
-// processes.
+// Log is a log in a file. Its methods are safe for concurrent use. Only one Log per file may be open,
+// across all processes.
 type Log struct {
 	f   *ringfile.File
 	cut int64 // bytes that Open has cut off
@@ -62,7 +64,8 @@ type commit struct {
 	err  error         // valid from then on
 }
 
-// Open opens the named log, which is made if it does not exist, and cuts off what an interrupted Append has left.
+// Open opens the named log, creating it if it does not exist, and cuts off what an interrupted Append
+// has left.
 func Open(name string) (_ *Log, err error) {
 	f, err := ringfile.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -112,13 +115,14 @@ func syncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Append adds a record to the log and returns its sequence number. When it returns nil the record is safe, and so are
-// all before it. When it fails the record may be in the log or not, and all later calls fail. If a sync has failed,
-// files may be read with content that is in memory only, until that is needed for something else: then the records
-// belong into a new log on a disk that works, with Replay, and this one is not to be opened again.
+// Append adds a record to the log and returns its sequence number. When it returns nil, the record and
+// all before it are durable. When it fails, the record may or may not be in the log, and all later
+// calls fail. After a failed sync, reads may return data that is in memory only, until that memory is
+// needed for something else: copy the records to a new log on a working disk, with Replay, and do not
+// open this one again.
 //
-// There is no context to end an Append. A sync that is given up may fail later on, when nobody is left to hear of
-// it; see docs/durability.md.
+// Append takes no context. An abandoned sync may fail later, when nobody is left to learn of it; see
+// docs/durability.md.
 func (l *Log) Append(record []byte) (seq uint64, err error) {
 	if uint64(len(record)) > math.MaxUint32 {
 		return 0, errors.New("wal: the record is too long")
@@ -168,9 +172,9 @@ func (c *commit) failed() error {
 	}
 }
 
-// Replay calls each with every record, in order, that was in the log when it was called; those whose Append has
-// not returned, or whose sync has failed, may be among them. It ends with the first error of each. The record is
-// valid during the call only.
+// Replay calls each with every record, in order, that was in the log when Replay was called; records
+// whose Append has not returned, or whose sync has failed, may be among them. It stops at the first
+// error of each. The record is valid only during the call.
 func (l *Log) Replay(each func(seq uint64, record []byte) error) error {
 	l.mu.Lock()
 	end := l.end
@@ -182,17 +186,17 @@ func (l *Log) Replay(each func(seq uint64, record []byte) error) error {
 	return err
 }
 
-// Cut returns how many bytes of an interrupted Append were cut off by Open.
+// Cut returns how many bytes of an interrupted Append Open has cut off.
 func (l *Log) Cut() int64 { return l.cut }
 
-// Stats returns how many syncs were asked for, and for how many of them no system call of their own was made. All
-// files of the program are counted.
+// Stats returns how many syncs were requested, and how many of them needed no system call of their own.
+// All files of the program are counted.
 func (l *Log) Stats() (syncs, shared uint64) {
 	s := l.f.Engine().Stats()
 	return s.Syncs, s.SharedSyncs
 }
 
-// Close closes the log. There is nothing to be saved.
+// Close closes the log. Nothing needs to be saved.
 func (l *Log) Close() error { return l.f.Close() }
 
 // appendRecord appends a record in the format of the file to p.

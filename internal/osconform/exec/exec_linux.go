@@ -1,5 +1,5 @@
-// Package exec is the standard library's os/exec whose commands also take files under test: the
-// original hands the descriptor of an os.File to the child, and copies from and to everything else.
+// Package exec is the standard library's os/exec whose commands also accept files under test: the
+// original passes the descriptor of an os.File to the child, and copies from and to everything else.
 //
 // The rest of os/exec is added as it is for package os.
 package exec
