@@ -55,8 +55,8 @@ func parseBackend(s string) (Backend, error) {
 // its own users and nobody else.
 type Config struct {
 	// Backend chooses between io_uring and blocking calls. Zero (BackendAuto) uses io_uring where it
-	// works. The environment variable RINGFILE_BACKEND (auto, uring, blocking), if set, takes
-	// precedence.
+	// works. The environment variable RINGFILE_BACKEND takes precedence if it is "blocking"; "uring"
+	// takes the place of BackendAuto, and "auto" changes nothing.
 	Backend Backend
 
 	// Rings is how many rings, each with its own reaper goroutine, share the requests for one device.
@@ -130,7 +130,7 @@ func (c Config) withDefaults() (Config, error) {
 		if err != nil {
 			return c, err
 		}
-		if b != BackendAuto {
+		if b == BackendBlocking || b == BackendURing && c.Backend == BackendAuto {
 			c.Backend = b
 		}
 	}

@@ -32,7 +32,11 @@ func FuzzConfig(f *testing.F) {
 		if err1 != nil {
 			return
 		}
-		if err != nil || given.Backend > BackendBlocking || b != BackendAuto && c.Backend != b {
+		want := given.Backend
+		if b == BackendBlocking || want == BackendAuto {
+			want = b
+		}
+		if err != nil || given.Backend > BackendBlocking || c.Backend != want {
 			t.Errorf("RINGFILE_BACKEND=%q, %v: %+v", env, given.Backend, c)
 		}
 		if c.Rings < 1 || c.Rings > 1024 || c.Workers < 1 || c.CloseTimeout <= 0 || c.BlockingLimit < 0 ||

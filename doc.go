@@ -41,7 +41,7 @@
 //
 // Where io_uring is missing (containers refuse it by default, old kernels, other systems), all
 // operations are system calls, and nothing is reported unless you ask: [Available] says why, and what to
-// change. The environment variable RINGFILE_BACKEND (auto, uring, blocking) overrides the choice.
+// change. The environment variable RINGFILE_BACKEND=blocking switches io_uring off, =uring requires it.
 //
 // # Devices
 //
