@@ -64,8 +64,8 @@ type Config struct {
 	// devices share those.
 	Rings int
 
-	// Depth is how many requests each ring may have in flight, rounded up to a power of two between 16
-	// and 16384. Further requests wait. It is also the number of calls with a context, per device, that
+	// Depth is how many requests each ring may have in flight: from 16 to 16384, rounded up to a power of
+	// two. Further requests wait. It is also the number of calls with a context, per device, that
 	// the engine has memory for at once. Zero: 256.
 	Depth int
 

@@ -10,7 +10,10 @@ import (
 // O_DIRECT requires. File.DirectAlign reports the right value for a file; 4096 suits nearly all
 // devices.
 func AlignedBuffer(size, align int) []byte {
-	if size < 0 || align <= 0 || align&(align-1) != 0 {
+	if size < 0 {
+		panic(fmt.Sprintf("ringfile: AlignedBuffer(%d, %d): negative size", size, align))
+	}
+	if align <= 0 || align&(align-1) != 0 {
 		panic(fmt.Sprintf("ringfile: AlignedBuffer(%d, %d): the alignment must be a power of two", size, align))
 	}
 	p := make([]byte, size+align)

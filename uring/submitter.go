@@ -16,7 +16,9 @@ import "sync/atomic"
 //
 // To the scheduler, the goroutine of Run is in one long system call: it takes no P, whether it is being
 // woken, submits or sleeps, however long that takes. So it neither waits for goroutines that compute,
-// nor they for it.
+// nor they for it. That is done with two functions of the runtime by go:linkname, as in gVisor; with the
+// build tag ringfile_nolinkname, and with versions of Go that are newer than this package (1.28 and
+// later), it is an ordinary goroutine, which is correct too, but slower beside goroutines that compute.
 type Submitter struct {
 	ring      *Ring
 	counts    *SubmitCounts

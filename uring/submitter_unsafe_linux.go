@@ -1,7 +1,8 @@
+//go:build !ringfile_nolinkname && !go1.28
+
 package uring
 
 import (
-	"math/bits"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -12,10 +13,15 @@ import (
 	"github.com/ringfile/ringfile/internal/race"
 )
 
-// The runtime keeps these two for others to link to (go.dev/issue/67401). Between them a goroutine is in a system call,
+// The Go project calls these two internal details, and keeps them for gVisor and others that link to them
+// (go.dev/issue/67401). A version of Go that this has not been tested with, and the build tag ringfile_nolinkname, do
+// without (submitter_scheduled_linux.go). Between them a goroutine is in a system call,
 // without a P, and may do what may be done there: no stack growth, so nothing but functions that are marked nosplit, also
 // where the compiler does not inline; no pointer stored; no memory allocated. The stack is not moved, and the garbage
 // collector scans it up to the caller of entersyscallblock.
+
+// linked is whether the submitter works without a P.
+const linked = !race.Enabled
 
 //go:linkname entersyscallblock runtime.entersyscallblock
 func entersyscallblock()
@@ -28,7 +34,7 @@ func exitsyscall()
 //go:norace
 //go:nosplit
 func (s *Submitter) run() syscall.Errno {
-	if s.ring.hook != nil || race.Enabled {
+	if s.ring.hook != nil || !linked {
 		return s.runScheduled()
 	}
 	l := submitLoop{
@@ -93,43 +99,4 @@ func (l *submitLoop) run() syscall.Errno {
 		// Without a check of bounds: what is called when that fails would want more stack.
 		atomic.AddUint64((*uint64)(unsafe.Add(unsafe.Pointer(l.counts), (2+size)*8)), 1)
 	}
-}
-
-// runScheduled is run with a P: for a ring with a hook, which may be any function, and under the race detector, whose
-// atomic operations need one.
-func (s *Submitter) runScheduled() syscall.Errno {
-	for {
-		n := s.ring.SQReady()
-		if s.interrupt.Swap(0) != 0 {
-			return 0
-		}
-		if n == 0 {
-			s.asleep.Store(asleep)
-			if s.ring.SQReady() == 0 && s.interrupt.Load() == 0 {
-				syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.asleep)), futexWaitPrivate, asleep, 0, 0, 0)
-			}
-			s.asleep.Store(awake)
-			continue
-		}
-		done, err := s.ring.Enter(n, 0, 0)
-		s.counts.Enters.Add(1)
-		if err != nil && err != syscall.EINTR {
-			return err.(syscall.Errno)
-		}
-		if done > 0 {
-			s.counts.Submitted.Add(uint64(done))
-			s.counts.Batches[min(bits.Len(uint(done)), batchSizes)-1].Add(1)
-		}
-	}
-}
-
-// FUTEX_WAIT and FUTEX_WAKE with FUTEX_PRIVATE_FLAG (linux/futex.h).
-const (
-	futexWaitPrivate = 0 | 128
-	futexWakePrivate = 1 | 128
-)
-
-// futexWake wakes one thread. The call waits for nothing.
-func futexWake(addr *atomic.Uint32) {
-	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(addr)), futexWakePrivate, 1, 0, 0, 0)
 }
