@@ -24,6 +24,11 @@
 //	io_uring_register_*              Ring.Register*
 //	io_uring_get_probe_ring          Ring.Probe
 //
+// Not here: sockets and uring_cmd; 128-byte entries and 32-byte completions; rings of provided buffers
+// (REGISTER_PBUF_RING: PrepReadMultishot uses groups of PrepProvideBuffers), and of the registrations those for IOWQ_AFF,
+// NAPI, SEND_MSG_RING, RESIZE_RINGS, MEM_REGION and QUERY. Unlike io_uring_sq_ready, [Ring.SQReady] counts
+// entries from [Ring.Flush] on.
+//
 // # Concurrency
 //
 // A ring has a submission half ([Ring.GetSQE], [Ring.Flush], [Ring.SQSpaceLeft]) and a completion half
