@@ -288,10 +288,27 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	if err := t.begin("write"); err != nil {
 		return 0, err
 	}
-	op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: off}
-	n, err = t.perform(&op)
+	if !t.Direct && !t.left.any() {
+		n, err = t.writeNow(p, off)
+	} else {
+		op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: off}
+		n, err = t.perform(&op)
+	}
 	t.end()
 	return n, err
+}
+
+// writeNow is a write into the page cache; with offCurrent at the file position. Nobody has abandoned a write of the file.
+func (t *target) writeNow(p []byte, off int64) (n int, err error) {
+	region := startRegion("ringfile.blocking")
+	permit := t.dev.calls.Acquire()
+	permit.Note(limit.Unseen)
+	n, err = t.Pwrite(p, off)
+	t.dev.calls.Release(&permit)
+	t.learn()
+	t.engine.stats.blocking.Add(n)
+	endRegion(region)
+	return n, t.wrap("write", err)
 }
 
 // ReadvAt reads from offset off into the buffers of vec, one after another, as ReadAt does into one; n
@@ -364,11 +381,21 @@ func (f *File) Write(p []byte) (n int, err error) {
 	if !f.t.Seekable || len(p) == 0 {
 		return f.t.OS.Write(p)
 	}
-	op := operation{code: opWrite, desc: &f.t.descriptor, buf: p, off: offCurrent}
-	if f.t.writeBy.armed.Load() {
-		return f.t.readWriteUntil(context.Background(), op)
+	t := &f.t
+	if !t.Direct && !t.writeBy.armed.Load() && !t.left.any() {
+		t.position.RLock()
+		if err = t.begin("write"); err == nil {
+			n, err = t.writeNow(p, offCurrent)
+			t.end()
+		}
+		t.position.RUnlock()
+		return n, err
 	}
-	return f.t.readWrite(&op)
+	op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: offCurrent}
+	if t.writeBy.armed.Load() {
+		return t.readWriteUntil(context.Background(), op)
+	}
+	return t.readWrite(&op)
 }
 
 // WriteString is Write for a string.
