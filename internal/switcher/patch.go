@@ -85,7 +85,7 @@ func difference(a, b []string) (lines []string) {
 func again(a, b []string) (gone, come int) {
 	for n := 1; n < len(a)+len(b); n++ {
 		for gone := max(0, n-len(b)+1); gone <= n && gone < len(a); gone++ {
-			if come := n - gone; a[gone] == b[come] && a[gone] != "\n" {
+			if come := n - gone; a[gone] == b[come] && (a[gone] != "\n" || gone == come) {
 				for gone > 0 && come > 0 && a[gone-1] == b[come-1] { // empty lines
 					gone, come = gone-1, come-1
 				}

@@ -79,13 +79,8 @@ func (s *survey) rewriteFile(name string, sites []*site) *rewritten {
 		}
 	}
 	for i, spec := range f.Imports {
-		uses, left := s.uses[name][imports.paths[i]], 0
-		for pos := range uses {
-			if !gone[pos] {
-				left++
-			}
-		}
-		if len(uses) > 0 && left == 0 {
+		uses := s.uses[[2]string{name, imports.paths[i]}]
+		if len(uses) > 0 && !slices.ContainsFunc(uses, func(at token.Pos) bool { return !gone[at] }) {
 			imports.drop = append(imports.drop, spec)
 		}
 	}
@@ -145,7 +140,7 @@ func (i *imports) name(p string) string {
 	return i.names[p]
 }
 
-// edits returns what changes the imports: the new ones stand behind the others.
+// edits returns what changes the imports. New ones stand behind the others, those of the standard library before them.
 func (i *imports) edits(source []byte, offset func(token.Pos) int) (list []edit) {
 	var last *ast.GenDecl
 	for _, d := range i.file.Decls {
@@ -153,43 +148,40 @@ func (i *imports) edits(source []byte, offset func(token.Pos) int) (list []edit)
 			last = g
 		}
 	}
-	lineEnd := func(at int) int {
-		if n := bytes.IndexByte(source[at:], '\n'); n >= 0 {
-			return at + n
-		}
-		return len(source)
-	}
-	for _, spec := range i.drop {
-		at, end := offset(spec.Pos()), offset(spec.End())
-		if !last.Lparen.IsValid() && last.Specs[0] == spec && len(i.add) > 0 {
-			list = append(list, edit{at, end, i.add[0]})
-			i.add = i.add[1:]
-			continue
-		}
-		start := bytes.LastIndexByte(source[:at], '\n') + 1
-		if stop := lineEnd(end); bytes.ContainsAny(source[start:at], "(;") || bytes.ContainsAny(source[end:stop], ");") {
-			list = append(list, edit{at, end, ""})
-		} else {
-			list = append(list, edit{start, min(stop+1, len(source)), ""})
-		}
-	}
-	if len(i.add) == 0 {
-		return list
-	}
 	spec := last.Specs[len(last.Specs)-1].(*ast.ImportSpec)
-	if !last.Lparen.IsValid() {
-		at := lineEnd(offset(spec.End()))
-		return append(list, edit{at, at, "\nimport " + strings.Join(i.add, "\nimport ")})
+	var standard, others string
+	for _, add := range i.add {
+		if strings.Contains(add, ".") {
+			others += "\t" + add + "\n"
+		} else {
+			standard += "\n\t" + add
+		}
 	}
 	gap := "\n"
 	if p, _ := strconv.Unquote(spec.Path.Value); strings.Contains(strings.Split(p, "/")[0], ".") {
 		gap = ""
 	}
-	at := offset(last.Rparen)
-	if c := slices.IndexFunc(i.add, func(s string) bool { return strings.HasSuffix(s, `"context"`) }); c >= 0 {
-		first := offset(last.Specs[0].Pos())
-		list = append(list, edit{first, first, i.add[c] + "\n\t"})
-		i.add = slices.Delete(i.add, c, c+1)
+	at, end := offset(spec.Pos()), offset(spec.End())
+	switch {
+	case len(i.add) == 0:
+	case last.Lparen.IsValid():
+		at, end = offset(last.Lparen)+1, offset(last.Rparen)
+		list = append(list, edit{at, at, standard}, edit{end, end, gap + others})
+	case slices.Contains(i.drop, spec):
+		list = append(list, edit{at, end, "(" + standard + "\n\n" + others + ")"})
+	default:
+		list = append(list, edit{at, at, "(" + standard + "\n\t"}, edit{end, end, "\n" + gap + others + ")"})
 	}
-	return append(list, edit{at, at, gap + "\t" + strings.Join(i.add, "\n\t") + "\n"})
+	for _, d := range i.drop {
+		if d == spec && !last.Lparen.IsValid() && len(i.add) > 0 {
+			continue // replaced
+		}
+		e := edit{offset(d.Pos()), offset(d.End()), "_ " + d.Path.Value}
+		start, stop := bytes.LastIndexByte(source[:e.at], '\n')+1, e.end+bytes.IndexByte(source[e.end:], '\n')+1
+		if rest := bytes.TrimSpace(source[e.end:stop]); len(rest) == 0 || rest[0] == '/' {
+			e = edit{start, stop, ""} // it has the line for itself
+		}
+		list = append(list, e)
+	}
+	return list
 }

@@ -5,8 +5,11 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/ringfile/ringfile"
 )
 
 // site is a piece of source that can be rewritten: os.File, os.Open and so on.
@@ -44,7 +47,7 @@ type survey struct {
 	units    map[ast.Node]*unit
 	declares map[token.Pos]*unit                      // by the position of the name
 	methods  map[string][]*unit                       // those with files, by name
-	uses     map[string]map[string]map[token.Pos]bool // selectors of packages, by file and import path
+	uses     map[[2]string][]token.Pos                // selectors of packages, by file and import path
 	scopes   map[string]map[string]bool               // what packages declare, by folder
 	asserts  []conversion                             // of interfaces to *os.File
 	casts    [][2]types.Type                          // of interfaces to others
@@ -85,7 +88,11 @@ func (s *survey) look(c *checked) {
 // unitOf returns the unit of the last of these nodes, of which each is in the one before.
 func (s *survey) unitOf(stack []ast.Node) *unit {
 	for i, n := range slices.Backward(stack) {
-		switch n.(type) {
+		switch n := n.(type) {
+		case *ast.KeyValueExpr:
+			if id, ok := n.Key.(*ast.Ident); !ok || !isField(s.info.Uses[id]) {
+				continue
+			}
 		case *ast.Field: // parameters belong to what has the signature
 			if _, ok := stack[i-2].(*ast.FuncType); ok {
 				continue
@@ -100,6 +107,11 @@ func (s *survey) unitOf(stack []ast.Node) *unit {
 		return s.units[n]
 	}
 	panic("switcher: no file")
+}
+
+func isField(o types.Object) bool {
+	v, ok := o.(*types.Var)
+	return ok && v.IsField()
 }
 
 // node takes note of what n says about files, and leaves what types say nothing about.
@@ -127,14 +139,14 @@ func (s *survey) node(n ast.Node, stack []ast.Node) {
 		case *ast.StructType:
 			if len(names) == 0 {
 				names = []*ast.Ident{typeName(n.Type)}
+				s.embedded(u, n, stack)
 			}
 		case *ast.InterfaceType:
 		default:
 			return
 		}
-		spec, ok := stack[len(stack)-3].(*ast.TypeSpec)
 		for _, id := range names {
-			s.keep(u, id, ok && spec.Name.IsExported(), s.m.unseen[s.Dir].selected)
+			s.keep(u, id, exported(stack), s.m.unseen[s.Dir].selected)
 		}
 	case *ast.AssignStmt:
 		for i, e := range n.Lhs {
@@ -165,8 +177,52 @@ func (s *survey) node(n ast.Node, stack []ast.Node) {
 		if n.Type != nil {
 			s.assert(u, n.X, n.Type)
 		}
-	case *ast.TypeSwitchStmt:
-		s.typeSwitch(n)
+	case *ast.CaseClause:
+		if sw, ok := stack[len(stack)-2].(*ast.TypeSwitchStmt); ok {
+			for _, t := range n.List {
+				s.assert(u, switched(sw), t)
+			}
+		}
+	}
+}
+
+// switched returns the interface that a type switch is about.
+func switched(n *ast.TypeSwitchStmt) (x ast.Expr) {
+	ast.Inspect(n.Assign, func(n ast.Node) bool {
+		if assert, ok := n.(*ast.TypeAssertExpr); ok && x == nil {
+			x = assert.X
+		}
+		return x == nil
+	})
+	return x
+}
+
+// exported reports whether the type or variable of the package that the nodes are in is exported.
+func exported(stack []ast.Node) bool {
+	switch spec := stack[2].(type) {
+	case *ast.TypeSpec:
+		return spec.Name.IsExported()
+	case *ast.ValueSpec:
+		return slices.ContainsFunc(spec.Names, (*ast.Ident).IsExported)
+	}
+	return false
+}
+
+// embedded leaves an embedded file, if a method that ringfile.File has and os.File lacks would come in the way of
+// one of another embedded field.
+func (s *survey) embedded(u *unit, n *ast.Field, stack []ast.Node) {
+	if !isFile(s.info.TypeOf(n.Type)) {
+		return
+	}
+	t := s.info.TypeOf(stack[len(stack)-2].(ast.Expr))
+	if spec, ok := stack[len(stack)-3].(*ast.TypeSpec); ok {
+		t = s.info.Defs[spec.Name].Type()
+	}
+	for m := range reflect.TypeFor[*ringfile.File]().Methods() {
+		mine, path, _ := types.LookupFieldOrMethod(t, true, s.types, m.Name)
+		if len(path) > 1 && !isMethodOfFile(mine) {
+			s.leave(u, n.Pos(), "another embedded field has a "+m.Name+", as ringfile.File has")
+		}
 	}
 }
 
@@ -214,7 +270,7 @@ func (s *survey) settle() (more bool) {
 		if r.further { // a reason that is there explains more than a message of the compiler
 			for _, x := range sites {
 				if x.stays != nil && !x.stays.further {
-					r.at, r.why = x.stays.at, x.stays.why
+					r.at, r.why, r.further = x.stays.at, x.stays.why, false
 					break
 				}
 			}
@@ -263,7 +319,7 @@ func (s *survey) selector(n *ast.SelectorExpr, u *unit, stack []ast.Node) {
 				t = str.Field(i).Type()
 			}
 		}
-		if fn, ok := sel.Obj().(*types.Func); ok && (n.Sel.Name == "Fd" || n.Sel.Name == "SyscallConn") && isFile(fn.Signature().Recv().Type()) && !s.options.Fd {
+		if (n.Sel.Name == "Fd" || n.Sel.Name == "SyscallConn") && isMethodOfFile(sel.Obj()) && !s.options.Fd {
 			s.leave(u, n.Sel.Pos(), n.Sel.Name+"() gives the descriptor away")
 		}
 		return
@@ -277,13 +333,8 @@ func (s *survey) selector(n *ast.SelectorExpr, u *unit, stack []ast.Node) {
 		return
 	}
 	path, name := pkg.Imported().Path(), n.Sel.Name
-	if s.uses[s.file] == nil {
-		s.uses[s.file] = map[string]map[token.Pos]bool{}
-	}
-	if s.uses[s.file][path] == nil {
-		s.uses[s.file][path] = map[token.Pos]bool{}
-	}
-	s.uses[s.file][path][n.Pos()] = true
+	key := [2]string{s.file, path}
+	s.uses[key] = append(s.uses[key], n.Pos())
 	found := &site{at: n.Pos(), end: n.End(), file: s.file, old: types.ExprString(n), path: ringfilePath, name: name, test: s.test}
 	parent := stack[len(stack)-1]
 	call, _ := parent.(*ast.CallExpr)
@@ -292,6 +343,8 @@ func (s *survey) selector(n *ast.SelectorExpr, u *unit, stack []ast.Node) {
 		if _, ok := parent.(*ast.StarExpr); !ok {
 			s.leave(u, n.Pos(), "os.File stands here without a pointer")
 		}
+	case path == "os" && (name == "Pipe" || name == "NewFile"):
+		found.stays = &reason{at: n.Pos(), why: "pipes and sockets are best with os; ringfile.Adopt makes a File of any"}
 	case functions[path][name] != "":
 		found.name = functions[path][name]
 	case s.options.Fsys && path == "os" && byName[name] && call != nil && call.Fun == n:
@@ -364,6 +417,7 @@ func (s *survey) literal(n *ast.CompositeLit, u *unit) {
 		t = p.Elem().Underlying()
 	}
 	for i, e := range n.Elts {
+		u := u
 		kv, keyed := e.(*ast.KeyValueExpr)
 		if keyed {
 			e = kv.Value
@@ -372,7 +426,7 @@ func (s *survey) literal(n *ast.CompositeLit, u *unit) {
 		case *types.Struct:
 			field := types.Object(t.Field(min(i, t.NumFields()-1)))
 			if keyed {
-				field = s.info.Uses[kv.Key.(*ast.Ident)]
+				field, u = s.info.Uses[kv.Key.(*ast.Ident)], s.unitOf([]ast.Node{kv})
 			}
 			s.use(u, field)
 			s.stream(u, field, e)
@@ -439,21 +493,6 @@ func (s *survey) callee(e ast.Expr) *types.Func {
 		}
 	}
 	return nil
-}
-
-func (s *survey) typeSwitch(n *ast.TypeSwitchStmt) {
-	var x ast.Expr
-	switch a := n.Assign.(type) {
-	case *ast.ExprStmt:
-		x = a.X
-	case *ast.AssignStmt:
-		x = a.Rhs[0]
-	}
-	for _, clause := range n.Body.List {
-		for _, t := range clause.(*ast.CaseClause).List {
-			s.assert(s.unitOf([]ast.Node{clause}), ast.Unparen(x).(*ast.TypeAssertExpr).X, t)
-		}
-	}
 }
 
 // assert takes note that the interface x is asked for a value of type t.

@@ -64,7 +64,7 @@ func Make(dir string, options Options) (*Plan, error) {
 	}
 	s := &survey{
 		m: m, options: options, sites: map[token.Pos]*site{}, units: map[ast.Node]*unit{}, declares: map[token.Pos]*unit{},
-		methods: map[string][]*unit{}, uses: map[string]map[string]map[token.Pos]bool{}, scopes: map[string]map[string]bool{},
+		methods: map[string][]*unit{}, uses: map[[2]string][]token.Pos{}, scopes: map[string]map[string]bool{},
 	}
 	for _, c := range packages {
 		s.look(c)
@@ -120,16 +120,17 @@ func (s *survey) solve(object func(errs []failure) error) (map[string]*rewritten
 }
 
 // unitAt returns the innermost unit at a position.
-func (s *survey) unitAt(f *ast.File, at token.Pos) *unit {
-	path := []ast.Node{f}
+func (s *survey) unitAt(f *ast.File, at token.Pos) (u *unit) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		if n == nil || at < n.Pos() || n.End() < at {
 			return false
 		}
-		path = append(path, n)
+		if s.units[n] != nil {
+			u = s.units[n]
+		}
 		return true
 	})
-	return s.unitOf(path)
+	return u
 }
 
 // wrongMethod is in messages about types that do not implement an interface any more.
