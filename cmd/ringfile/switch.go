@@ -119,7 +119,7 @@ func carryOut(plan *switcher.Plan, dry bool, stdout io.Writer) error {
 	}
 	fmt.Fprintln(stdout)
 	if !dry && len(patch) > 0 {
-		fmt.Fprintf(stdout, "now: go get github.com/ringfile/ringfile && go vet ./... && go test ./...\nback: git apply -R %s\n", patchName)
+		fmt.Fprintf(stdout, "now: go get github.com/ringfile/ringfile && go mod tidy && go vet ./... && go test ./...\nback: git apply -R %s\n", patchName)
 	}
 	return nil
 }

@@ -20,7 +20,10 @@ func switchModule(t *testing.T) (dir string, contents func() map[string]string) 
 			t.Skip(err)
 		}
 	}
-	dir = t.TempDir()
+	dir = filepath.Join(t.TempDir(), "module")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range map[string]string{
 		"go.mod":  "module example.com/m\n\ngo 1.26.0\n",
 		"main.go": "package main\n\nimport \"os\"\n\nfunc main() {\n\tf, err := os.Open(os.Args[1])\n\tif err == nil {\n\t\tlock(f)\n\t}\n\tos.ReadFile(\"x\")\n}\n",
@@ -91,6 +94,24 @@ main.go:6:12: os.Open stays: Fd() gives the descriptor away (lock.go:5:42)
 	gitApply(t, dir, dry.stdout) // the lines behind the patch do not matter
 	if got := contents()["main.go"]; got != after["main.go"] {
 		t.Errorf("what -n prints gives %q", got)
+	}
+}
+
+// TestSwitchInRepository has the module in a folder of a repository: git apply takes names from its top.
+func TestSwitchInRepository(t *testing.T) {
+	dir, contents := switchModule(t)
+	before := contents()
+	git := exec.Command("git", "init", "-q", filepath.Dir(dir))
+	if out, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	got := runHere(t, "", "switch", dir)
+	if got.status != 0 || equalTexts(contents(), before) {
+		t.Fatalf("%+v", got)
+	}
+	gitApply(t, dir, contents()[patchName], "-R")
+	if got := contents()["main.go"]; got != before["main.go"] {
+		t.Errorf("taken back: %q", got)
 	}
 }
 

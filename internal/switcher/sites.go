@@ -45,13 +45,13 @@ type survey struct {
 	options  Options
 	sites    map[token.Pos]*site
 	units    map[ast.Node]*unit
-	declares map[token.Pos]*unit                      // by the position of the name
-	methods  map[string][]*unit                       // those with files, by name
-	uses     map[[2]string][]token.Pos                // selectors of packages, by file and import path
-	scopes   map[string]map[string]bool               // what packages declare, by folder
-	asserts  []conversion                             // of interfaces to *os.File
-	casts    [][2]types.Type                          // of interfaces to others
-	boxes    []conversion                             // of files to interfaces
+	declares map[token.Pos]*unit        // by the position of the name
+	methods  map[string][]*unit         // those with files, by name
+	uses     map[[2]string][]token.Pos  // selectors of packages, by file and import path
+	scopes   map[string]map[string]bool // what packages declare, by folder
+	asserts  []conversion               // of interfaces to *os.File
+	casts    [][2]types.Type            // of interfaces to others
+	boxes    []conversion               // of files to interfaces
 
 	*checked                // the package
 	file                    string

@@ -15,6 +15,7 @@ import (
 	"go/types"
 	"iter"
 	"maps"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -235,11 +236,15 @@ func (s *survey) plan(files map[string]*rewritten) *Plan {
 	return plan
 }
 
-// Patch returns what changes as a unified diff, for git apply in the module's folder.
+// Patch returns what changes as a unified diff for git apply, to which names are relative to the top of the
+// repository, if there is one.
 func (p *Plan) Patch() []byte {
+	git := exec.Command("git", "rev-parse", "--show-prefix")
+	git.Dir = p.Root
+	prefix, _ := git.Output()
 	var b bytes.Buffer
 	for _, f := range p.Files {
-		unified(&b, f.Name, string(f.Old), string(f.New))
+		unified(&b, strings.TrimSpace(string(prefix))+f.Name, string(f.Old), string(f.New))
 	}
 	return b.Bytes()
 }
