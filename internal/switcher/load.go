@@ -12,18 +12,20 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // listed is a package as "go list -json" has it; variants for tests are packages of their own.
 type listed struct {
-	ImportPath, Name, Dir, Export     string
-	GoFiles, CgoFiles, IgnoredGoFiles []string
-	ImportMap                         map[string]string
-	Module                            *struct{ Dir, GoVersion string }
+	ImportPath, Name, Dir, Export string
+	GoFiles, CgoFiles             []string
+	ImportMap                     map[string]string
+	Module                        *struct{ Path, Dir, GoVersion string }
 }
 
 // path is the import path without what names the variant.
@@ -40,14 +42,18 @@ type module struct {
 	paths    map[string]bool
 	files    map[string]*ast.File // by their full names
 	text     map[string][]byte
-	unseen   map[string]*names // by folder: what files say that build constraints leave out
-	skipped  []string          // those files that use os
+	unseen   map[string]*names // what files say that build constraints leave out, by folder
+	abroad   map[string]string // the exported names that these use of any package, with the file
+	skipped  []string          // those of them that use os
 	importer types.Importer    // of everything else
 	ringfile map[string]*types.Package
 }
 
-// names are identifiers, and those behind a dot, each with a file in which it is.
-type names struct{ all, selected map[string]string }
+// names are identifiers, and those behind a dot, each with a file in which it is, and the names of the packages.
+type names struct {
+	all, selected map[string]string
+	packages      []string
+}
 
 // load parses the packages of the module that dir is in, and their tests, for the system that the go command
 // builds for. Everything that they import has been compiled then.
@@ -62,10 +68,10 @@ func load(dir string) (*module, error) {
 	}
 	m := &module{
 		root: filepath.Dir(gomod), fset: token.NewFileSet(), paths: map[string]bool{},
-		files: map[string]*ast.File{}, text: map[string][]byte{}, unseen: map[string]*names{},
+		files: map[string]*ast.File{}, text: map[string][]byte{}, unseen: map[string]*names{}, abroad: map[string]string{},
 	}
 	// os and context are there even if the module imports neither.
-	out, err = goCommand(m.root, "list", "-deps", "-test", "-export", "-json=ImportPath,Name,Dir,Export,GoFiles,CgoFiles,IgnoredGoFiles,ImportMap,Module", "./...", "os", "context")
+	out, err = goCommand(m.root, "list", "-deps", "-test", "-export", "-json=ImportPath,Name,Dir,Export,GoFiles,CgoFiles,ImportMap,Module", "./...", "os", "context")
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +95,9 @@ func load(dir string) (*module, error) {
 	}
 	if len(m.ours) == 0 {
 		return nil, fmt.Errorf("%s has no Go packages", m.root)
+	}
+	if err := filepath.WalkDir(m.root, m.leftOut); err != nil {
+		return nil, err
 	}
 	m.importer = importer.ForCompiler(m.fset, "gc", func(path string) (io.ReadCloser, error) {
 		if export[path] == "" {
@@ -129,44 +138,65 @@ func (m *module) parse(p *listed) error {
 			return err
 		}
 	}
-	if m.unseen[p.Dir] != nil {
+	if m.unseen[p.Dir] == nil {
+		m.unseen[p.Dir] = &names{all: map[string]string{}, selected: map[string]string{}}
+	}
+	m.unseen[p.Dir].packages = append(m.unseen[p.Dir].packages, p.Name)
+	return nil
+}
+
+// leftOut takes note of the names in a file, if it is one of the module that has not been parsed.
+func (m *module) leftOut(name string, d fs.DirEntry, err error) error {
+	base := d.Name()
+	hidden := name != m.root && (base[0] == '.' || base[0] == '_')
+	if err != nil {
+		return err
+	} else if d.IsDir() {
+		_, err := os.Stat(filepath.Join(name, "go.mod"))
+		if hidden || base == "testdata" || base == "vendor" || err == nil && name != m.root {
+			return filepath.SkipDir
+		}
+		return nil
+	} else if hidden || filepath.Ext(base) != ".go" || m.files[name] != nil {
 		return nil
 	}
-	n := &names{map[string]string{}, map[string]string{}}
-	m.unseen[p.Dir] = n
-	for _, name := range p.IgnoredGoFiles {
-		name = filepath.Join(p.Dir, name)
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		imports := map[string]bool{}
-		for _, i := range f.Imports {
-			path := strings.Trim(i.Path.Value, "\"`")
-			imports[path[strings.LastIndex(path, "/")+1:]] = true
-			if path == "os" || path == "io/ioutil" {
-				m.skipped = append(m.skipped, name)
-			}
-		}
-		if f.Name.Name != p.Name {
-			continue // a program beside the package
-		}
-		ast.Inspect(f, func(node ast.Node) bool {
-			switch node := node.(type) {
-			case *ast.Ident:
-				n.all[node.Name] = name
-			case *ast.SelectorExpr:
-				if id, ok := node.X.(*ast.Ident); !ok || !imports[id.Name] {
-					n.selected[node.Sel.Name] = name
-				}
-			case *ast.KeyValueExpr: // of a struct, perhaps
-				if id, ok := node.Key.(*ast.Ident); ok {
-					n.selected[id.Name] = name
-				}
-			}
-			return true
-		})
+	f, _ := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution) // as far as it goes
+	if f == nil {
+		return nil
 	}
+	others := map[string]bool{} // packages of other modules
+	for _, i := range f.Imports {
+		path := strings.Trim(i.Path.Value, "\"`")
+		others[path[strings.LastIndex(path, "/")+1:]] = !strings.HasPrefix(path+"/", m.ours[0].Module.Path+"/")
+		if path == "os" || path == "io/ioutil" {
+			m.skipped = append(m.skipped, name)
+		}
+	}
+	n := m.unseen[filepath.Dir(name)]
+	if n == nil || !slices.Contains(n.packages, f.Name.Name) { // a package, or a program beside one, that is left out as a whole
+		n = &names{all: map[string]string{}, selected: map[string]string{}}
+	}
+	selected := func(id *ast.Ident) {
+		n.selected[id.Name] = name
+		if id.IsExported() {
+			m.abroad[id.Name] = name
+		}
+	}
+	ast.Inspect(f, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.Ident:
+			n.all[node.Name] = name
+		case *ast.SelectorExpr:
+			if id, ok := node.X.(*ast.Ident); !ok || !others[id.Name] {
+				selected(node.Sel)
+			}
+		case *ast.KeyValueExpr: // of a struct, perhaps
+			if id, ok := node.Key.(*ast.Ident); ok {
+				selected(id)
+			}
+		}
+		return true
+	})
 	return nil
 }
 

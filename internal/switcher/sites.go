@@ -235,7 +235,11 @@ func (s *survey) keep(u *unit, id *ast.Ident, public bool, unseen map[string]str
 	if s.public && public && id.IsExported() {
 		s.leave(u, id.Pos(), id.Name+" is exported")
 	}
-	if file := unseen[id.Name]; file != "" {
+	file := unseen[id.Name]
+	if file == "" && id.IsExported() {
+		file = s.m.abroad[id.Name]
+	}
+	if file != "" {
 		s.leave(u, id.Pos(), id.Name+" occurs in "+s.m.name(file)+", which build constraints leave out")
 	}
 }

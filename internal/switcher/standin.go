@@ -30,7 +30,7 @@ var byName = map[string]bool{
 }
 
 // standIns makes packages with what is put into programs, of package os: a program that does not import
-// ringfile yet can be type-checked with them, also where no network is. (TestStandIns compares.)
+// ringfile yet can be type-checked with them, also where no network is. (TestCompiles has the real ones.)
 func standIns(imports types.Importer) (map[string]*types.Package, error) {
 	os, err := imports.Import("os")
 	if err != nil {

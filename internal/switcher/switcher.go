@@ -107,9 +107,12 @@ func (s *survey) solve(object func(errs []failure) error) (map[string]*rewritten
 		var failures []failure
 		for _, e := range errs {
 			at := s.m.place(e.Pos)
-			f := s.m.files[at.Filename]
 			if r := files[at.Filename]; r != nil {
 				at.Offset = r.before(at.Offset)
+			}
+			f := s.m.files[at.Filename]
+			if f == nil {
+				return nil, e
 			}
 			e.Pos = f.FileStart + token.Pos(at.Offset)
 			failures = append(failures, failure{e, s.unitAt(f, e.Pos), at.Filename})
@@ -140,7 +143,7 @@ var wrongMethod = regexp.MustCompile(`wrong type for method (\w+)`)
 // unitsOf returns what an error has to do with.
 func (s *survey) unitsOf(f failure) []*unit {
 	if m := wrongMethod.FindStringSubmatch(f.err.Msg); m != nil {
-		return append(s.methods[m[1]], f.unit)
+		return slices.Concat(s.methods[m[1]], []*unit{f.unit})
 	}
 	return []*unit{f.unit}
 }
