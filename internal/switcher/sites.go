@@ -17,8 +17,8 @@ type site struct {
 	at, end token.Pos
 	file    string
 	old     string    // the source
-	path    string    // of the package, and the name in it, that are to stand there
-	name    string    //
+	path    string    // of the package that is to stand there
+	name    string    // in it
 	context token.Pos // where a context is to be put in; if valid
 	test    bool      // in a file of tests
 	stays   *reason   // nil if it is rewritten
@@ -29,10 +29,11 @@ type reason struct {
 	unit    *unit
 	at      token.Pos
 	why     string
-	further bool // it is a consequence of others
+	further bool // it is a message of the compiler, which may be a consequence of another reason
 }
 
-// unit is a statement without those in it, a declaration or the signature of a function: what changes together.
+// unit is what changes together: a statement without those in it, an element with the name of a field, a declaration,
+// of a function only its signature.
 type unit struct {
 	sites []*site
 	names map[token.Pos]bool // of what it uses that has files in it: where these are declared
@@ -41,8 +42,8 @@ type unit struct {
 // survey is what has been found out about a module.
 type survey struct {
 	m        *module
-	waiting  []reason
 	options  Options
+	waiting  []reason // that settle has not seen
 	sites    map[token.Pos]*site
 	units    map[ast.Node]*unit
 	declares map[token.Pos]*unit        // by the position of the name
@@ -271,7 +272,7 @@ func (s *survey) leave(u *unit, at token.Pos, why string) {
 func (s *survey) settle() (more bool) {
 	for _, r := range s.waiting {
 		sites := s.reach(r.unit)
-		if r.further { // a reason that is there explains more than a message of the compiler
+		if r.further { // the other one explains more
 			for _, x := range sites {
 				if x.stays != nil && !x.stays.further {
 					r.at, r.why, r.further = x.stays.at, x.stays.why, false
