@@ -1,6 +1,6 @@
 // Command ringfile is the command line tool of package ringfile: it prints SHA-256 sums of files
 // and trees and copies them as fast as the disk and the processors allow, says whether io_uring
-// works here, and measures whether it pays.
+// works here, measures whether it pays, and rewrites Go modules from os.File.
 //
 // Run "ringfile help" for its usage.
 package main
@@ -33,6 +33,7 @@ Commands:
   cp       copy files and directory trees, as cp -r does
   probe    say whether io_uring is usable here, and what it can do
   bench    measure os.File and ringfile on this machine
+  switch   rewrite a Go module from os.File to ringfile
   version  print the version and the commit of this program, as --version does
   help     print this text; "ringfile help <command>" explains a command
 
@@ -109,6 +110,8 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return interruptible(ctx, func() int { return runProbe(rest, stdout, stderr) })
 	case "bench":
 		return runBench(ctx, rest, stdin, stdout, stderr)
+	case "switch":
+		return interruptible(ctx, func() int { return runSwitch(rest, stdout, stderr) })
 	case "version", "-version", "--version":
 		fmt.Fprintf(stdout, "ringfile %s%s %s %s/%s\n", version(), commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
@@ -144,7 +147,7 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case len(args) == 0:
 		io.WriteString(stdout, usage)
 		return 0
-	case args[0] == "sum" || args[0] == "cp" || args[0] == "probe" || args[0] == "bench":
+	case args[0] == "sum" || args[0] == "cp" || args[0] == "probe" || args[0] == "bench" || args[0] == "switch":
 		return command(ctx, []string{args[0], "-h"}, stdin, stdout, stderr)
 	case args[0] == "version" || args[0] == "help":
 		io.WriteString(stdout, usage)

@@ -127,6 +127,8 @@ func TestCommands(t *testing.T) {
 		{"probe -h", []string{"probe", "-h"}, 0, "Usage: ringfile probe", ""},
 		{"probe unknown flag", []string{"probe", "--nonsense"}, 2, "", "flag provided"},
 		{"probe two paths", []string{"probe", "a", "b"}, 2, "", "2 paths given"},
+		{"help switch", []string{"help", "switch"}, 0, "Usage: ringfile switch", ""},
+		{"switch unknown flag", []string{"switch", "--nonsense"}, 2, "", "not defined"},
 		{"probe missing path", []string{"probe", "/does/not/exist"}, 2, "", "/does/not/exist: No such file or directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,14 +15,14 @@ import (
 var updatePages = flag.Bool("update-pages", false, "write the manual pages and the completions of shells anew")
 
 // documented are the commands that have a page of their own, in the order of the usage.
-var documented = []string{"sum", "cp", "probe", "bench"}
+var documented = []string{"sum", "cp", "probe", "bench", "switch"}
 
 // usages returns the usage of the program, by the empty name, and those of its commands.
 func usages() map[string]usageText {
 	const perCPU = "4 for each processor, 32 to 128" // defaultReads
 	texts := map[string]usageText{}
 	for name, text := range map[string]string{
-		"": usage, "sum": sumHelp(perCPU), "cp": cpHelp(perCPU), "probe": probeUsage, "bench": benchUsage,
+		"": usage, "sum": sumHelp(perCPU), "cp": cpHelp(perCPU), "probe": probeUsage, "bench": benchUsage, "switch": switchUsage,
 	} {
 		texts[name] = parseUsage(text)
 	}
@@ -56,9 +56,10 @@ func TestPages(t *testing.T) {
 // TestUsagesNameFlags checks that the usages name the flags that there are, and no others.
 func TestUsagesNameFlags(t *testing.T) {
 	sets := map[string]*flag.FlagSet{
-		"sum":   sumSet(new(sumFlags), new(bool)),
-		"probe": probeSet(new(bool)),
-		"bench": benchSet(new(benchFlags)),
+		"sum":    sumSet(new(sumFlags), new(bool)),
+		"probe":  probeSet(new(bool)),
+		"bench":  benchSet(new(benchFlags)),
+		"switch": switchSet(new(switchFlags)),
 	}
 	known := map[string][]string{"cp": cpKnows(t)}
 	for name, set := range sets {
