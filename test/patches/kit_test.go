@@ -2,6 +2,7 @@ package patches
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"flag"
@@ -186,8 +187,9 @@ func (c cell) run(t *testing.T, program, dir string, disk *faults.Disk) (res res
 	}
 	cmd := exec.Command(program, "-test.run", "^TestKit$", "-test.timeout", "30m")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "RINGFILE_KIT="+string(work))
-	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "RINGFILE_KIT="+string(work), "GOTRACEBACK=none") // of thousands of goroutines
+	var errors bytes.Buffer
+	cmd.Stderr = &errors
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +217,9 @@ func (c cell) run(t *testing.T, program, dir string, disk *faults.Disk) (res res
 			t.Log(line)
 		}
 	}
-	err = cmd.Wait()
+	if err = cmd.Wait(); err != nil {
+		err = fmt.Errorf("%w\n%s", err, errors.Bytes())
+	}
 	if disk != nil {
 		if err := disk.Set(); err != nil {
 			t.Error(err)

@@ -1,13 +1,20 @@
 package patches
 
-import "testing"
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringfile/ringfile/test/faults"
+)
 
 // nats has JetStream's message blocks as ringfile.File, without a place in the queue for disk I/O, and what it writes
 // atomically and synced replaced by package durable.
 var nats = kit{
 	module: "github.com/nats-io/nats-server/v2@v2.15.3",
 	edits: []edit{
-		{natsStore, `"cmp"`, "\"cmp\"\n\t\"context\""},
+		{natsStore, "\t\"cmp\"\n", "\t\"cmp\"\n\t\"context\"\n"},
 		{natsStore, `"golang.org/x/crypto/chacha20"`,
 			"\"github.com/ringfile/ringfile\"\n\t\"github.com/ringfile/ringfile/durable\"\n\t\"golang.org/x/crypto/chacha20\""},
 		{natsStore, `mfd         *os.File`, `mfd         *ringfile.File`},
@@ -37,9 +44,47 @@ var nats = kit{
 	flags :=`},
 	},
 	touch: []string{"./server"},
+	rigs: []rig{{dir: "server", source: "nats.go", cells: []cell{
+		{Name: "votes", Goroutines: 1, Ops: 500, fresh: true},
+		{Name: "votes", Goroutines: 128, Ops: 5_000, fresh: true},
+		{Name: "votes", Goroutines: 2_000, Ops: 8_000, fresh: true},
+		{Name: "publish", Goroutines: 1, Ops: 2_000, fresh: true},
+		{Name: "publish", Goroutines: 128, Ops: 5_000, fresh: true},
+		{Name: "publish", Goroutines: 1_000, Ops: 5_000, fresh: true},
+		{Name: "load", Goroutines: 1, Ops: 1_000},
+		{Name: "load", Goroutines: 16, Ops: 1_000},
+		{Name: "load", Goroutines: 128, Ops: 1_000},
+		{Name: "votes", Goroutines: 2_000, Ops: 4_000, fresh: true, rules: slowFlush},
+		{Name: "publish", Goroutines: 2_000, Ops: 4_000, fresh: true, rules: slowFlush},
+	}}},
 }
+
+// slowFlush is a disk whose flush takes 10 ms, as on a network or on a spindle.
+var slowFlush = []faults.Rule{{Effect: faults.Slow, Kind: faults.Flush, Delay: 10 * time.Millisecond}}
 
 const natsStore = "server/filestore.go"
 
 func TestNATS(t *testing.T)        { nats.test(t) }
 func TestMeasureNATS(t *testing.T) { nats.measure(t) }
+
+// TestNATSHang: a disk that hangs, below more streams than Go allows threads, ends the program as it is, and only holds up
+// the patched one.
+func TestNATSHang(t *testing.T) {
+	if !long {
+		t.Skip("starts ten thousand threads: set RINGFILE_SUITES=long")
+	}
+	d := newDisk(t)
+	r, bin := nats.rigs[0], t.TempDir()
+	c := cell{Name: "publish", Goroutines: 11_000, Ops: 11_000, fresh: true,
+		rules: []faults.Rule{{Effect: faults.Hang, Kind: faults.Flush, Delay: 20 * time.Second}}}
+	w, m := nats.plain(t)
+	if _, err := c.run(t, r.build(t, w, m, filepath.Join(bin, "before")), d.Mount, d); err == nil || !strings.Contains(err.Error(), "thread exhaustion") {
+		t.Errorf("before: %v, want thread exhaustion", err)
+	}
+	w, m = nats.patched(t)
+	res, err := c.run(t, r.build(t, w, m, filepath.Join(bin, "after")), d.Mount, d)
+	t.Logf("after: %+v, %v", res, err)
+	if err != nil || res.Threads > 3_000 {
+		t.Error("after: want all messages stored, with fewer threads")
+	}
+}
