@@ -44,6 +44,14 @@ var nats = kit{
 	flags :=`},
 	},
 	touch: []string{"./server"},
+	suites: []suite{{dir: "./server", long: true, flags: []string{
+		"-timeout", "1h",
+		"-tags", "skip_js_cluster_tests_3,skip_js_cluster_tests_4,skip_js_super_cluster_tests,skip_js_consumer_tests," +
+			"skip_mqtt_tests,skip_msgtrace_tests,skip_no_race_tests",
+		"-run", "^(TestFileStore|TestNRG.*(Snap|TermVote|PeerState|PeerSet)|TestZRingfile)",
+		// It holds up a writer by taking all places in the queue for disk I/O, where that does not wait any more.
+		"-skip", "^TestNRGCheckpointInstallSnapshotAbortDuringWrite$",
+	}}},
 	rigs: []rig{{dir: "server", source: "nats.go", cells: []cell{
 		{Name: "votes", Goroutines: 1, Ops: 500, fresh: true},
 		{Name: "votes", Goroutines: 128, Ops: 5_000, fresh: true},

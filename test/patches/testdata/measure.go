@@ -41,9 +41,9 @@ func kitAsked(t *testing.T) (w kitWork) {
 	return w
 }
 
-// measure calls op for 0 to w.Ops-1, in as many goroutines as are asked for, and prints the result. It says that it is
-// ready, and begins at the end of the standard input.
-func (w kitWork) measure(t *testing.T, op func(i int)) {
+// measure calls op for i from 0 to w.Ops-1, in as many goroutines g as are asked for, and prints the result. It says that
+// it is ready, and begins at the end of the standard input.
+func (w kitWork) measure(t *testing.T, op func(g, i int)) {
 	fmt.Println("\nkit: ready")
 	io.Copy(io.Discard, os.Stdin)
 	latencies := make([]time.Duration, w.Ops)
@@ -62,11 +62,11 @@ func (w kitWork) measure(t *testing.T, op func(i int)) {
 		}
 	})
 	cpu, start := kitCPU(t), time.Now()
-	for range w.Goroutines {
+	for g := range w.Goroutines {
 		group.Go(func() {
 			for i := int(next.Add(1)) - 1; i < w.Ops; i = int(next.Add(1)) - 1 {
 				begin := time.Now()
-				op(i)
+				op(g, i)
 				latencies[i] = time.Since(begin)
 			}
 		})

@@ -22,21 +22,18 @@ func TestKit(t *testing.T) {
 
 // kitVotes writes the votes of as many Raft groups, as BenchmarkWriteTermVote does.
 func kitVotes(t *testing.T, w kitWork) {
-	dirs := make(chan string, w.Goroutines)
+	dirs := make([]string, w.Goroutines)
 	for i := range w.Goroutines {
-		dir := filepath.Join(w.Dir, fmt.Sprint("raft-", i))
-		if err := os.MkdirAll(dir, defaultDirPerms); err != nil {
+		dirs[i] = filepath.Join(w.Dir, fmt.Sprint("raft-", i))
+		if err := os.MkdirAll(dirs[i], defaultDirPerms); err != nil {
 			t.Fatal(err)
 		}
-		dirs <- dir
 	}
 	dios := defaultDiskIOSemaphore()
-	w.measure(t, func(i int) {
-		dir := <-dirs
-		if err := writeTermVote(dios, dir, fmt.Appendf(nil, "%*d", termVoteLen, i)); err != nil {
+	w.measure(t, func(g, i int) {
+		if err := writeTermVote(dios, dirs[g], fmt.Appendf(nil, "%*d", termVoteLen, i)); err != nil {
 			t.Error(err)
 		}
-		dirs <- dir
 	})
 }
 
@@ -52,19 +49,16 @@ func kitStream(t *testing.T, dir string) *fileStore {
 
 // kitPublish stores messages in as many streams as there are goroutines, with sync_interval: always.
 func kitPublish(t *testing.T, w kitWork) {
-	streams := make(chan *fileStore, w.Goroutines)
-	for i := range w.Goroutines {
-		s := kitStream(t, filepath.Join(w.Dir, fmt.Sprint("stream-", i)))
-		s.syncAlways.Store(true)
-		streams <- s
+	streams := make([]*fileStore, w.Goroutines)
+	for i := range streams {
+		streams[i] = kitStream(t, filepath.Join(w.Dir, fmt.Sprint("stream-", i)))
+		streams[i].syncAlways.Store(true)
 	}
 	msg := make([]byte, 256)
-	w.measure(t, func(int) {
-		s := <-streams
-		if _, _, err := s.StoreMsg("s", nil, msg, 0); err != nil {
+	w.measure(t, func(g, _ int) {
+		if _, _, err := streams[g].StoreMsg("s", nil, msg, 0); err != nil {
 			t.Error(err)
 		}
-		streams <- s
 	})
 }
 
@@ -92,7 +86,7 @@ func kitLoad(t *testing.T, w kitWork) {
 	}
 	s = kitStream(t, dir)
 	defer s.Stop()
-	w.measure(t, func(i int) {
+	w.measure(t, func(_, i int) {
 		if _, err := s.LoadMsg(s.blks[i].first.seq, new(StoreMsg)); err != nil {
 			t.Error(err)
 		}

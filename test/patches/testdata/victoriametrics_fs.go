@@ -44,5 +44,6 @@ func TestKit(t *testing.T) {
 	for i := range offs {
 		offs[i] = random.Int63n((size-piece)>>12) << 12
 	}
-	w.measure(t, func(i int) { r.MustReadAt(make([]byte, piece), offs[i]) })
+	buffers := make([][piece]byte, w.Goroutines)
+	w.measure(t, func(g, i int) { r.MustReadAt(buffers[g][:], offs[i]) })
 }

@@ -39,7 +39,7 @@ func TestKit(t *testing.T) {
 	for i := range keys {
 		keys[i] = fmt.Appendf(nil, "%016x", random.Uint64())
 	}
-	w.measure(t, func(i int) {
+	w.measure(t, func(_, i int) {
 		var search TableSearch
 		search.Init(table, false)
 		defer search.MustClose()
