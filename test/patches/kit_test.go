@@ -83,7 +83,11 @@ func (k kit) patched(t *testing.T) (*upstream.Workspace, *upstream.Module) {
 	for _, e := range k.edits {
 		m.Edit(t, e.file, e.old, e.new)
 	}
-	w.Go(t, m, append([]string{"vet"}, k.touch...)...)
+	check := []string{"build", "-trimpath"} // which the cache has the second time
+	if long {
+		check = []string{"vet"}
+	}
+	w.Go(t, m, append(check, k.touch...)...)
 	return w, m
 }
 
@@ -114,10 +118,7 @@ func (k kit) test(t *testing.T) {
 		t.Skip("compiles the program and its tests")
 	}
 	if *keep != "" {
-		_, m := k.patched(t)
-		if err := os.CopyFS(*keep, os.DirFS(m.Dir)); err != nil {
-			t.Fatal(err)
-		}
+		k.keep(t, *keep)
 		return
 	}
 	suites := slices.DeleteFunc(slices.Clone(k.suites), func(s suite) bool { return s.long && !long })
@@ -143,6 +144,28 @@ func (k kit) test(t *testing.T) {
 			})
 		}
 	})
+}
+
+// keep leaves the patched program in dir, with a go.mod that has ringfile.
+func (k kit) keep(t *testing.T, dir string) {
+	_, m := k.patched(t)
+	if err := os.CopyFS(dir, os.DirFS(m.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	here, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"mod", "edit", "-replace", "github.com/ringfile/ringfile=" + here},
+		{"get", "github.com/ringfile/ringfile@v0.1.0"},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go %q: %v\n%s", args, err, out)
+		}
+	}
 }
 
 // build makes the program of a rig.
@@ -253,29 +276,11 @@ func (k kit) measure(t *testing.T) {
 		}
 		defer os.RemoveAll(made)
 		for _, c := range r.cells {
-			at, disk := made, (*faults.Disk)(nil)
-			if c.rules != nil {
-				disk = newDisk(t)
-				at = disk.Mount
-			}
-			var results [2][]result
-			for rep := range measure.Reps + 1 {
-				for i := range programs {
-					if rep%2 == 1 {
-						i = 1 - i // each goes first as often as last
-					}
-					res, err := c.run(t, programs[i], at, disk)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if rep > 0 {
-						results[i] = append(results[i], res)
-					}
-				}
-			}
-			ratio, text := c.row(results)
-			rows = append(rows, row{ratio, text})
-			t.Log(text)
+			t.Run(fmt.Sprint(c.Name, " ", c.Goroutines), func(t *testing.T) {
+				ratio, text := c.row(c.compare(t, programs, made))
+				rows = append(rows, row{ratio, text})
+				t.Log(text)
+			})
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.ratio, b.ratio) })
@@ -283,6 +288,30 @@ func (k kit) measure(t *testing.T) {
 	for _, r := range rows {
 		fmt.Println(r.text)
 	}
+}
+
+// compare runs a cell before and after the patch, in turn.
+func (c cell) compare(t *testing.T, programs [2]string, dir string) (results [2][]result) {
+	var disk *faults.Disk
+	if c.rules != nil {
+		disk = newDisk(t)
+		dir = disk.Mount
+	}
+	for rep := range measure.Reps + 1 {
+		for i := range programs {
+			if rep%2 == 1 {
+				i = 1 - i // each goes first as often as last
+			}
+			res, err := c.run(t, programs[i], dir, disk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rep > 0 {
+				results[i] = append(results[i], res)
+			}
+		}
+	}
+	return results
 }
 
 // row is a line of the table, with medians.

@@ -59,11 +59,11 @@ var nats = kit{
 		{Name: "publish", Goroutines: 1, Ops: 2_000, fresh: true},
 		{Name: "publish", Goroutines: 128, Ops: 5_000, fresh: true},
 		{Name: "publish", Goroutines: 1_000, Ops: 5_000, fresh: true},
-		{Name: "load", Goroutines: 1, Ops: 1_000},
-		{Name: "load", Goroutines: 16, Ops: 1_000},
-		{Name: "load", Goroutines: 128, Ops: 1_000},
-		{Name: "votes", Goroutines: 2_000, Ops: 4_000, fresh: true, rules: slowFlush},
-		{Name: "publish", Goroutines: 2_000, Ops: 4_000, fresh: true, rules: slowFlush},
+		{Name: "load, cold", Goroutines: 1, Ops: 1_000},
+		{Name: "load, cold", Goroutines: 16, Ops: 1_000},
+		{Name: "load, cold", Goroutines: 128, Ops: 1_000},
+		{Name: "votes, slow disk", Goroutines: 2_000, Ops: 4_000, fresh: true, rules: slowFlush},
+		{Name: "publish, slow disk", Goroutines: 2_000, Ops: 4_000, fresh: true, rules: slowFlush},
 	}}},
 }
 

@@ -5,12 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 func TestKit(t *testing.T) {
 	w := kitAsked(t)
-	switch w.Name {
+	switch what, _, _ := strings.Cut(w.Name, ","); what {
 	case "votes":
 		kitVotes(t, w)
 	case "publish":
