@@ -75,8 +75,8 @@ func Compare(t testing.TB, cell string, sides ...Side) {
 		if s.Proof != nil {
 			proof = s.Proof()
 		}
-		fmt.Printf("| %s | %s | %.4g/s | %.2f (%.2f-%.2f) | %.2f | %s |\n", cell, s.Name, 1/median(walls),
-			median(ratios), slices.Min(ratios), slices.Max(ratios), 1e6*median(cpus), proof)
+		fmt.Printf("| %s | %s | %.4g/s | %.2f (%.2f-%.2f) | %.2f | %s |\n", cell, s.Name, 1/Median(walls),
+			Median(ratios), slices.Min(ratios), slices.Max(ratios), 1e6*Median(cpus), proof)
 	}
 }
 
@@ -100,7 +100,8 @@ func run(s *Side) (piece, error) {
 	return piece{wall.Seconds() / float64(ops), (cputime.Process() - cpu).Seconds() / float64(ops)}, nil
 }
 
-func median(x []float64) float64 {
+// Median returns the middle one of x, or the mean of the two in the middle.
+func Median(x []float64) float64 {
 	x = slices.Clone(x)
 	slices.Sort(x)
 	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2

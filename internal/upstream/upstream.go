@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/version"
 	"io"
 	"os"
 	"os/exec"
@@ -28,8 +29,9 @@ import (
 // Workspace is a folder with copies of modules, in which these use one another, and ours, as they are there
 // (go.work).
 type Workspace struct {
-	dir string
-	use []string
+	dir       string
+	use       []string
+	goVersion string // the newest that one of them wants
 }
 
 // New makes a workspace with the modules of ours in the folders use.
@@ -48,7 +50,11 @@ func New(t testing.TB, use ...string) *Workspace {
 func (w *Workspace) add(t testing.TB, dir string) {
 	t.Helper()
 	w.use = append(w.use, dir)
-	text := "go 1.26.0\n"
+	wants := strings.TrimSpace(command(t, dir, []string{"GOWORK=off"}, "go", "list", "-m", "-f", "{{.GoVersion}}"))
+	if version.Compare("go"+wants, "go"+w.goVersion) > 0 {
+		w.goVersion = wants
+	}
+	text := fmt.Sprintf("go %s\n", w.goVersion)
 	for _, dir := range w.use {
 		text += fmt.Sprintf("use %q\n", dir)
 	}
@@ -215,6 +221,12 @@ func (w *Workspace) Test(t testing.TB, m *Module, env []string, args ...string) 
 	slices.Sort(r.Failed)
 	r.Failed = slices.Compact(r.Failed)
 	return r
+}
+
+// Go runs the go command in the module.
+func (w *Workspace) Go(t testing.TB, m *Module, args ...string) {
+	t.Helper()
+	command(t, m.Dir, w.env(nil), "go", args...)
 }
 
 func (w *Workspace) env(env []string) []string {
