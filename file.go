@@ -211,12 +211,15 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if err := t.begin("read"); err != nil {
 		return 0, err
 	}
-	if t.readCached(p, off) {
-		t.end()
-		return len(p), nil
+	switch {
+	case t.readCached(p, off):
+		n = len(p)
+	case t.plainReads():
+		n, err = t.transferNow(opRead, p, off)
+	default:
+		op := operation{code: opRead, desc: &t.descriptor, buf: p, off: off}
+		n, err = t.perform(&op)
 	}
-	op := operation{code: opRead, desc: &t.descriptor, buf: p, off: off}
-	n, err = t.perform(&op)
 	t.end()
 	return n, err
 }
@@ -289,7 +292,7 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 		return 0, err
 	}
 	if !t.Direct && !t.left.any() {
-		n, err = t.writeNow(p, off)
+		n, err = t.transferNow(opWrite, p, off)
 	} else {
 		op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: off}
 		n, err = t.perform(&op)
@@ -298,17 +301,38 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// writeNow is a write into the page cache; with offCurrent at the file position. Nobody has abandoned a write of the file.
-func (t *target) writeNow(p []byte, off int64) (n int, err error) {
+// plainReads reports whether buffered reads are system calls, whatever the page cache has: there is no ring, or the file
+// system cannot be told not to wait (tmpfs, FUSE, /proc).
+func (t *target) plainReads() bool {
+	return !t.Direct && (!t.cached || t.dev.facts.nowait.Get() == route.No)
+}
+
+// transferNow is a buffered transfer by a system call; with offCurrent at the file position.
+func (t *target) transferNow(code opcode, p []byte, off int64) (n int, err error) {
 	region := startRegion("ringfile.blocking")
 	permit := t.dev.calls.Acquire()
 	permit.Note(limit.Unseen)
-	n, err = t.Pwrite(p, off)
+	if code == opWrite {
+		n, err = t.Pwrite(p, off)
+	} else {
+		n, err = t.Pread(p, off, off == offCurrent)
+	}
 	t.dev.calls.Release(&permit)
 	t.learn()
 	t.engine.stats.blocking.Add(n)
 	endRegion(region)
-	return n, t.wrap("write", err)
+	return n, t.wrap(code.name(), err)
+}
+
+// transferHere is transferNow at the file position.
+func (t *target) transferHere(code opcode, p []byte) (n int, err error) {
+	t.position.RLock()
+	if err = t.begin(code.name()); err == nil {
+		n, err = t.transferNow(code, p, offCurrent)
+		t.end()
+	}
+	t.position.RUnlock()
+	return n, err
 }
 
 // ReadvAt reads from offset off into the buffers of vec, one after another, as ReadAt does into one; n
@@ -336,6 +360,9 @@ func (f *File) Read(p []byte) (n int, err error) {
 	if !late {
 		if n, done := f.t.readCachedHere(p); done {
 			return n, nil
+		}
+		if f.t.plainReads() {
+			return f.t.transferHere(opRead, p)
 		}
 	}
 	op := operation{code: opRead, once: true, desc: &f.t.descriptor, buf: p, off: offCurrent}
@@ -383,13 +410,7 @@ func (f *File) Write(p []byte) (n int, err error) {
 	}
 	t := &f.t
 	if !t.Direct && !t.writeBy.armed.Load() && !t.left.any() {
-		t.position.RLock()
-		if err = t.begin("write"); err == nil {
-			n, err = t.writeNow(p, offCurrent)
-			t.end()
-		}
-		t.position.RUnlock()
-		return n, err
+		return t.transferHere(opWrite, p)
 	}
 	op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: offCurrent}
 	if t.writeBy.armed.Load() {

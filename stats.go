@@ -48,8 +48,8 @@ type Stats struct {
 	InFlight      int // requests with the kernel
 	BlockingCalls int // goroutines in a blocking system call
 	// OldestInFlight is the age of the oldest operation in progress: a ring request, counted from when
-	// it was queued, or a blocking transfer, sync or call on a name; zero if there is none. A write into
-	// the page cache without a context is counted from the first Stats that meets it. Not
+	// it was queued, or a blocking transfer, sync or call on a name; zero if there is none. A
+	// buffered system call without a context, such as a Write, is counted from the first Stats that meets it. Not
 	// included are reads from the page cache, methods of File that os carries out (Stat, Truncate,
 	// Chmod, ReadDir, Close, ...), and reads of a file that has long been entirely in the page cache,
 	// which only check now and then whether they would wait; BlockingCalls counts these too. On a
