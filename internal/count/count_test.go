@@ -30,12 +30,12 @@ func TestCounts(t *testing.T) {
 // TestTrafficFull counts more than is counted in one place.
 func TestTrafficFull(t *testing.T) {
 	var traffic Traffic
-	const large, n = 1 << 30, 5 << 12
+	const large, n uint64 = 1 << 30, 5 << 12
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range n / 4 {
-				traffic.Add(large)
+				traffic.Add(int(large))
 			}
 		})
 	}
