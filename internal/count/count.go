@@ -39,7 +39,7 @@ type Traffic struct {
 	ops, bytes uint64     // the rest
 }
 
-// The two parts of recent. One operation moves less than 2 GiB.
+// The two parts of recent. One operation moves less than 2 TiB, half of what there is room for.
 const (
 	byteBits = 42
 	oneOp    = 1 << byteBits
