@@ -126,13 +126,25 @@ func TestLastUseOfContext(t *testing.T) {
 				d.OS.Close()
 			}
 			k.set(func() { k.hold, k.deaf = always, true })
+			finish := func() { k.finish(func(int) int { return 0 }) }
+			arrived := func() { k.wait(1) }
+			if name == "SyncContext" { // a system call
+				syncing, release := make(chan struct{}), make(chan struct{})
+				onSync = func() (func(), error) {
+					close(syncing)
+					<-release
+					return func() {}, nil
+				}
+				defer func() { onSync = nil }()
+				arrived, finish = func() { <-syncing }, func() { close(release) }
+			}
 			ended := make(chan error)
 			go func() { ended <- call(t.Context(), f) }()
-			k.wait(1)
+			arrived()
 			if err := f.Close(); err != nil {
 				t.Errorf("Close: %v", err)
 			}
-			k.finish(func(int) int { return 0 })
+			finish()
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}

@@ -48,14 +48,29 @@ type lane struct {
 	names *limit.Pool // blocking calls on names
 	loans *limit.Pool // operations that have memory of the engine
 
+	hits  shortCalls // reads from the page cache
+	plain shortCalls // other buffered transfers that are system calls
+	files atomic.Uint32
+
 	reads, writes route.Few    // direct transfers, and buffered reads that miss, that are left to system calls
 	large         route.Few    // the same for large buffered reads
 	fewPerP       atomic.Int32 // how many these may be for each P, see few
 
-	ringSyncs atomic.Bool // set by tests: syncs go to the ring
-
 	opening atomic.Bool // somebody makes the rings, or has made them
 	queues  atomic.Pointer[[]*queue]
+}
+
+// shortCalls are the calls of one kind on the files of a device that as a rule take less than a microsecond.
+type shortCalls struct {
+	limit.Express
+	beside count.Traffic // of those that got no ticket
+}
+
+// count returns how many there were, and the bytes that they moved.
+func (s *shortCalls) count() (ops, bytes uint64) {
+	ops, bytes = s.Count()
+	o, b := s.beside.Load()
+	return ops + o, bytes + b
 }
 
 // maxLanes bounds how many devices have rings and permits of their own.

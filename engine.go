@@ -129,7 +129,7 @@ func (e *Engine) drain(deadline time.Time) int {
 	for ; ; time.Sleep(time.Millisecond) {
 		n := e.devices.nowhere.Present()
 		for _, l := range e.devices.everyLane() {
-			n += l.calls.Present() + l.names.Present()
+			n += l.calls.Present() + l.names.Present() + l.hits.Running() + l.plain.Running()
 		}
 		if n == 0 || time.Now().After(deadline) {
 			return n

@@ -208,18 +208,17 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if t.readBy.armed.Load() {
 		return f.at(context.Background(), operation{code: opRead, buf: p, off: off})
 	}
+	switch {
+	case t.readCached(p, off):
+		return len(p), nil
+	case t.plainReads():
+		return t.transferNow(opRead, p, off)
+	}
 	if err := t.begin("read"); err != nil {
 		return 0, err
 	}
-	switch {
-	case t.readCached(p, off):
-		n = len(p)
-	case t.plainReads():
-		n, err = t.transferNow(opRead, p, off)
-	default:
-		op := operation{code: opRead, desc: &t.descriptor, buf: p, off: off}
-		n, err = t.perform(&op)
-	}
+	op := operation{code: opRead, desc: &t.descriptor, buf: p, off: off}
+	n, err = t.perform(&op)
 	t.end()
 	return n, err
 }
@@ -242,7 +241,10 @@ func (t *target) readCached(p []byte, off int64) bool {
 // these detect when that is over. Reads that wait in the meantime wait as os.File's would, with a
 // permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
-	permit := t.dev.calls.Acquire()
+	pass, err := t.enter(&t.dev.hits, "read")
+	if err != nil {
+		return 0
+	}
 	hits := t.hits.Load()
 	turn := off >> 12
 	if off == offCurrent {
@@ -261,10 +263,7 @@ func (t *target) readNow(p []byte, off int64) (n int) {
 			t.hits.Store(hits + 1)
 		}
 	}
-	t.dev.calls.Release(&permit)
-	if n > 0 {
-		t.engine.stats.cached.Add(n)
-	}
+	t.exit(&t.dev.hits, &pass, n, n > 0)
 	return n
 }
 
@@ -288,15 +287,14 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	if t.writeBy.armed.Load() {
 		return f.at(context.Background(), operation{code: opWrite, buf: p, off: off})
 	}
+	if !t.Direct && !t.left.any() {
+		return t.transferNow(opWrite, p, off)
+	}
 	if err := t.begin("write"); err != nil {
 		return 0, err
 	}
-	if !t.Direct && !t.left.any() {
-		n, err = t.transferNow(opWrite, p, off)
-	} else {
-		op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: off}
-		n, err = t.perform(&op)
-	}
+	op := operation{code: opWrite, desc: &t.descriptor, buf: p, off: off}
+	n, err = t.perform(&op)
 	t.end()
 	return n, err
 }
@@ -309,28 +307,26 @@ func (t *target) plainReads() bool {
 
 // transferNow is a buffered transfer by a system call; with offCurrent at the file position.
 func (t *target) transferNow(code opcode, p []byte, off int64) (n int, err error) {
+	pass, err := t.enter(&t.dev.plain, code.name())
+	if err != nil {
+		return 0, err
+	}
 	region := startRegion("ringfile.blocking")
-	permit := t.dev.calls.Acquire()
-	permit.Note(limit.Unseen)
 	if code == opWrite {
 		n, err = t.Pwrite(p, off)
 	} else {
 		n, err = t.Pread(p, off, off == offCurrent)
 	}
-	t.dev.calls.Release(&permit)
-	t.learn()
-	t.engine.stats.blocking.Add(n)
 	endRegion(region)
+	t.learn()
+	t.exit(&t.dev.plain, &pass, n, true)
 	return n, t.wrap(code.name(), err)
 }
 
 // transferHere is transferNow at the file position.
 func (t *target) transferHere(code opcode, p []byte) (n int, err error) {
 	t.position.RLock()
-	if err = t.begin(code.name()); err == nil {
-		n, err = t.transferNow(code, p, offCurrent)
-		t.end()
-	}
+	n, err = t.transferNow(code, p, offCurrent)
 	t.position.RUnlock()
 	return n, err
 }
@@ -377,11 +373,11 @@ func (f *File) Read(p []byte) (n int, err error) {
 // The page cache may end before the file does. The missing part is then read as well, as read(2) does,
 // so the position must not move in between.
 func (t *target) readCachedHere(p []byte) (n int, done bool) {
-	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes || !t.acquire() {
+	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes {
 		return 0, false
 	}
 	t.position.Lock(nil, nil)
-	if !t.kernelsOwn() && !t.engine.devices.closed.Load() {
+	if !t.kernelsOwn() {
 		n = t.readNow(p, offCurrent)
 		if n > 0 && n < len(p) && t.betweenPages() {
 			m, _ := t.readWriteAlone(&operation{code: opRead, once: true, desc: &t.descriptor, buf: p[n:], off: offCurrent})
@@ -389,7 +385,6 @@ func (t *target) readCachedHere(p []byte) (n int, done bool) {
 		}
 	}
 	t.position.Unlock()
-	t.release()
 	return n, n > 0
 }
 
@@ -463,6 +458,7 @@ func (f *File) shut() error {
 		t.line.dismiss(func(*request) bool { return true }, byFileClose)
 		t.syncs.dismiss(func(*request) bool { return true }, byFileClose)
 	}
+	t.awaitShort()
 	for _, d := range []*deadline{&t.readBy, &t.writeBy} {
 		if d.armed.Load() {
 			d.set(time.Time{}, nil)

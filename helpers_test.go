@@ -29,7 +29,7 @@ func eachBackend(t *testing.T, c Config, test func(t *testing.T, e *Engine)) {
 	}
 }
 
-// throughRing has the direct transfers on the file's device, and syncs, go through its ring, which is made.
+// throughRing has the direct transfers on the file's device go through its ring, which is made.
 func throughRing(t *testing.T, f *File) {
 	t.Helper()
 	if f.t.dev.queue() == nil { // now, as for others there is none while somebody makes it
@@ -39,7 +39,6 @@ func throughRing(t *testing.T, f *File) {
 	f.t.dev.facts.memory.Set(route.No)
 	// A transfer that is alone, or nearly so, would be left to a system call.
 	f.t.dev.fewPerP.Store(-1)
-	f.t.dev.ringSyncs.Store(true)
 }
 
 // queueOf returns the first queue of the file's device.

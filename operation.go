@@ -172,10 +172,6 @@ func (op *operation) prepare(e *uring.SQE, n int, iovs []sysio.Iovec) []sysio.Io
 	case opWritev:
 		iovs = op.describe(n, iovs)
 		sysio.PrepWritev(e, fd, iovs, off)
-	case opFsync:
-		e.PrepFsync(fd, 0)
-	case opFdatasync:
-		e.PrepFsync(fd, uring.FsyncDatasync)
 	case opAllocate, opPunchHole:
 		e.PrepFallocate(fd, op.mode, off, uint64(op.length))
 	case opAdvise:

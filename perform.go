@@ -28,6 +28,7 @@ type target struct {
 	position limit.Lock   // held by transfers at the position: by some for themselves, see position.go
 	reads    int64        // made by readNow at the position, by who has that for himself
 
+	id     uint32       // in express tickets
 	cached bool         // buffered reads may be tried with RWF_NOWAIT
 	hits   atomic.Int32 // reads in a row that the page cache had, see readNow
 	misses atomic.Int32 // reads in a row that were not in the page cache
@@ -51,6 +52,7 @@ func (t *target) open(e *Engine, h sysio.Handle, s sysio.Status, expected *devic
 	if s.Block {
 		t.dev.facts.memory.Set(route.No) // whatever the file system that its node is on
 	}
+	t.id = limit.ID(t.dev.files.Add(1))
 	t.polled = e.devices.config.IOPoll && e.devices.uring
 	t.closing = t.dev.closing
 	t.syncs.shared = &e.stats.sharedSyncs
@@ -95,14 +97,11 @@ func (t *target) input(op *operation, n int, leavable bool) route.Input {
 	in := route.Input{
 		Kind: op.code.kind(), Size: op.want() - n,
 		Ring: t.engine.devices.uring, Seekable: t.Seekable, Direct: t.Direct,
-		Nowait: f.nowait.Get(), Memory: f.memory.Get(), Polled: t.polled,
+		Nowait: f.nowait.Get(), Polled: t.polled,
 		FalseEOF: t.engine.devices.rings.falseEOF, Leavable: leavable, Position: op.off == offCurrent,
 	}
 	if !in.Ring || !in.Seekable || in.Kind == route.Write && !in.Direct {
 		return in // whatever else there is: it is a system call
-	}
-	if in.Kind == route.Sync && t.dev.ringSyncs.Load() {
-		in.Leavable = true
 	}
 	if in.Direct && in.Kind == route.Write && in.Nowait == route.Yes {
 		in.Serial = t.serial(op)
@@ -557,7 +556,7 @@ func (t *target) sync(op *operation) error {
 // function it returns is called when the sync has ended.
 var onSync func() (ended func(), err error)
 
-// makeSync makes the system call, or the ring operation that does the same.
+// makeSync makes the system call.
 func (t *target) makeSync(code opcode) error {
 	if onSync != nil {
 		ended, err := onSync()

@@ -61,7 +61,6 @@ func TestCallersNeverEnter(t *testing.T) {
 		_, err := f.WriteAtContext(ctx, buf(), 32<<10)
 		return err
 	})
-	onTime(t, "SyncContext", context.DeadlineExceeded, func(ctx context.Context) error { return f.SyncContext(ctx) })
 	onTime(t, "Batch.RunContext", context.DeadlineExceeded, func(ctx context.Context) error {
 		var b Batch
 		for i := range 2 * fakeDepth {
@@ -292,7 +291,6 @@ func TestAllSlotsTaken(t *testing.T) {
 		_, err := f.WritevAtContext(ctx, [][]byte{make([]byte, 512), make([]byte, 512)}, 0)
 		return err
 	})
-	onTime(t, "DatasyncContext", context.DeadlineExceeded, func(ctx context.Context) error { return f.DatasyncContext(ctx) })
 	onTime(t, "ReadContext", context.DeadlineExceeded, func(ctx context.Context) error {
 		_, err := f.ReadContext(ctx, make([]byte, 512))
 		return err
@@ -301,9 +299,6 @@ func TestAllSlotsTaken(t *testing.T) {
 		_, err := f.ReadAtMultiContext(ctx, [][]byte{make([]byte, 512), make([]byte, 512)}, []int64{0, 512})
 		return err
 	})
-	f.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-	onTime(t, "Sync with a deadline", os.ErrDeadlineExceeded, func(context.Context) error { return f.Sync() })
-	f.SetWriteDeadline(time.Time{})
 	if s := e.Stats(); s.InFlight != fakeDepth {
 		t.Errorf("stats: %+v", s)
 	}

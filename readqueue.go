@@ -50,12 +50,7 @@ func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
 		n, err := f.ReadAt(p, off)
 		return -1, Result{N: n, Err: err}
 	}
-	if t.begin("read") != nil {
-		return q.add(f, p, off)
-	}
-	hit := t.readCached(p, off)
-	t.end()
-	if !hit {
+	if !t.readCached(p, off) {
 		return q.add(f, p, off)
 	}
 	return -1, Result{N: len(p)}

@@ -24,6 +24,10 @@ func newQueue(u *uring.Ring, slots int, failed *count.Counter) (*queue, error) {
 // io_uring_enter it never blocks.
 func (q *queue) reap() {
 	labelGoroutine("reaper")
+	if q.polling.byEnter() { // it submits, too: see submitAlone
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	wake := make(chan bool, 1)
 	q.mu.Lock()
 	q.reaper.wake = wake

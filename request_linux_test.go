@@ -223,10 +223,6 @@ func TestInjectedControls(t *testing.T) {
 		name, op string
 		call     func(f *File) error
 	}{
-		{"StartSync", "sync", func(f *File) error { _, err := f.StartSync().Await(); return err }},
-		{"StartDatasync", "sync", func(f *File) error { _, err := f.StartDatasync().AwaitContext(t.Context()); return err }},
-		{"SyncContext", "sync", func(f *File) error { return f.SyncContext(t.Context()) }},
-		{"DatasyncContext", "sync", func(f *File) error { return f.DatasyncContext(t.Context()) }},
 		{"Allocate", "allocate", func(f *File) error { return f.Allocate(0, 4096, 0) }},
 		{"Advise", "advise", func(f *File) error { return f.Advise(0, 4096, AdviceWillNeed) }},
 	} {

@@ -18,7 +18,7 @@ import (
 // them exist since Linux 5.6 or earlier; a kernel or a sandbox without them counts as one without
 // io_uring.
 var needed = []uring.Op{
-	uring.OpNop, uring.OpRead, uring.OpWrite, uring.OpReadv, uring.OpWritev, uring.OpFsync,
+	uring.OpNop, uring.OpRead, uring.OpWrite, uring.OpReadv, uring.OpWritev,
 	uring.OpFallocate, uring.OpFadvise, uring.OpAsyncCancel,
 }
 

@@ -85,8 +85,12 @@ func (e *Engine) Stats() Stats {
 	now := clock()
 	oldest := e.devices.nowhere.Oldest(now)
 	for _, l := range e.devices.everyLane() {
-		s.BlockingCalls += l.calls.Running() + l.names.Running()
-		oldest = l.names.Oldest(l.calls.Oldest(oldest))
+		s.BlockingCalls += l.calls.Running() + l.names.Running() + l.hits.Running() + l.plain.Running()
+		oldest = min(l.plain.Oldest(now), l.names.Oldest(l.calls.Oldest(oldest)))
+		ops, bytes := l.hits.count()
+		s.Cached, s.CachedBytes = s.Cached+ops, s.CachedBytes+bytes
+		ops, bytes = l.plain.count()
+		s.Blocking, s.BlockingBytes = s.Blocking+ops, s.BlockingBytes+bytes
 		for q := range l.everyQueue {
 			oldest = min(oldest, q.count(&s, now))
 		}

@@ -165,7 +165,6 @@ func TestTraceRegions(t *testing.T) {
 		defer f.Close()
 		if e.Available() == nil {
 			throughRing(t, f)
-			f.t.dev.ringSyncs.Store(false)
 		}
 		buf := AlignedBuffer(4096, 4096)
 		for i := range 8 {

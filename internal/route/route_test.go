@@ -69,16 +69,8 @@ var rows = []struct {
 	{"buffered write of a Future or with a context", Input{Kind: Write, Nowait: Yes, Leavable: true}, Syscall, 0,
 		"the same, in a goroutine of its own"},
 
-	{"fsync, fdatasync", Input{Kind: Sync, Memory: No}, Syscall, 0,
+	{"fsync, fdatasync", Input{Kind: Sync}, Syscall, 0,
 		"a ring has a kernel thread do it: a quarter more time and processor time"},
-	{"fsync of a Future or with a context", Input{Kind: Sync, Memory: No, Leavable: true}, Ring, 0,
-		"its caller may leave, and needs no goroutine for that"},
-	{"the first fsync on a file system", Input{Kind: Sync, Leavable: true}, Syscall, 0,
-		"it is not known whether there is something to wait for; the call finds out"},
-	{"fsync in memory (tmpfs, ramfs)", Input{Kind: Sync, Memory: Yes, Leavable: true}, Syscall, 0,
-		"there is nothing to wait for"},
-	{"fsync with Config.IOPoll", Input{Kind: Sync, Memory: No, Leavable: true, Polled: true}, Syscall, 0,
-		"such a ring takes direct transfers only"},
 	{"fallocate, fadvise", Input{Kind: Control}, Ring, 0,
 		"they wait; a kernel thread does, a Go thread need not"},
 	{"fallocate, fadvise with Config.IOPoll", Input{Kind: Control, Polled: true}, Syscall, 0,
@@ -132,14 +124,12 @@ func every(do func(in Input)) {
 	for kind := Read; kind <= Control; kind++ {
 		for _, size := range []int{0, 1, FewMiss - 1, FewMiss, LargeMiss - 1, LargeMiss, 1 << 30} {
 			for nowait := Unknown; nowait <= No; nowait++ {
-				for memory := Unknown; memory <= No; memory++ {
-					for mask := range 1 << len(bits) {
-						in := Input{Kind: kind, Size: size, Ring: true, Seekable: true, Nowait: nowait, Memory: memory}
-						for i, set := range bits {
-							set(&in, mask>>i&1 != 0)
-						}
-						do(in)
+				for mask := range 1 << len(bits) {
+					in := Input{Kind: kind, Size: size, Ring: true, Seekable: true, Nowait: nowait}
+					for i, set := range bits {
+						set(&in, mask>>i&1 != 0)
 					}
+					do(in)
 				}
 			}
 		}
@@ -171,8 +161,8 @@ func TestRules(t *testing.T) {
 		{"an end of the file that may be false is not looked at", func(in Input, r, _ Route) bool {
 			return in.FalseEOF && r == Inline
 		}},
-		{"what waits for memory only is a system call", func(in Input, r, _ Route) bool {
-			return in.Kind == Sync && in.Memory != No && r != Syscall
+		{"syncs are system calls", func(in Input, r, _ Route) bool {
+			return in.Kind == Sync && r != Syscall
 		}},
 		{"AfterMiss never sends back", func(_ Input, _, rest Route) bool { return rest == Inline }},
 		{"a read that does not look goes where one goes that has missed", func(in Input, r, rest Route) bool {
