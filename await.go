@@ -295,7 +295,7 @@ func (t *target) readWriteWith(permit limit.Permit, u until, op operation) (n in
 
 // takePosition gives the caller the position to itself, unless u ends first.
 func (t *target) takePosition(u until) bool {
-	if why, _ := u.err(); why != notCancelled || !t.position.Lock(u.stop, u.late) {
+	if why, _ := u.err(); why != notCancelled || !t.lockPosition(u.stop, u.late) {
 		return false
 	}
 	// An append that was left behind holds the kernel's lock of the position.

@@ -76,9 +76,9 @@ type Config struct {
 	// BlockingLimit is how many OS threads blocking calls on the files of one device may hold at once;
 	// calls on names have a separate limit of the same size. Zero: 512. While calls hang, a device may
 	// use up to four times that. All devices together use at most four times BlockingLimit, plus 96 for
-	// each device. Two kinds of call are not counted: copies by ReadFrom and WriteTo from and to pipes
-	// and connections, which may be silent for long, and Close without a context, which only file
-	// servers (NFS, FUSE) delay.
+	// each device, and 96 more for each of the first eight. Two kinds of call are not counted: copies by
+	// ReadFrom and WriteTo from and to pipes and connections, which may be silent for long, and Close
+	// without a context, which only file servers (NFS, FUSE) delay.
 	BlockingLimit int
 
 	// Logger, if not nil, receives one message, at level Info, if the engine works without io_uring,

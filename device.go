@@ -73,6 +73,14 @@ func (s *shortCalls) count() (ops, bytes uint64) {
 	return ops + o, bytes + b
 }
 
+// How many short calls of each kind may have a ticket at a time on a device: on the first ones that a program uses,
+// and on others. All of them count as threads.
+const (
+	busyLanes = 8
+	manyShort = 64
+	fewShort  = 16
+)
+
 // maxLanes bounds how many devices have rings and permits of their own.
 const maxLanes = 64
 
@@ -149,6 +157,12 @@ func (ds *devices) newLane() *lane {
 		names: limit.NewPool(limitOf, 4*limitOf, ds.threads),
 		loans: limit.NewPool(depth, depth, limit.NewBudget(depth)),
 	}
+	places := manyShort
+	if len(ds.lanes) >= busyLanes {
+		places = fewShort
+	}
+	l.hits.Init(places)
+	l.plain.Init(places)
 	l.fewPerP.Store(2) // measured with two Ps only
 	return l
 }

@@ -233,25 +233,18 @@ func (t *target) readCached(p []byte, off int64) bool {
 }
 
 // readNow makes a read that is expected to be served at once, and returns how many bytes it got; with
-// offCurrent at the file position.
+// offCurrent at the file position, which the caller has to itself.
 //
 // pread(2) and read(2) cost a tenth less than preadv2(2), but only preadv2 can be told not to wait. So
 // once the reads of a file have been served at once for a long time, it uses the former, except for the
-// reads of every sixteenth page, or every sixteenth at the position (which the caller has to itself):
-// these detect when that is over. Reads that wait in the meantime wait as os.File's would, with a
-// permit.
+// reads of every sixteenth page, or every 32nd at the position: these detect when that is over. Reads that wait in
+// the meantime wait as os.File's would, with a permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
 	pass, err := t.enter(&t.dev.hits, "read")
 	if err != nil {
 		return 0
 	}
-	hits := t.hits.Load()
-	turn := off >> 12
-	if off == offCurrent {
-		turn = t.reads
-		t.reads++
-	}
-	if hits >= hotHits && turn&15 != 0 {
+	if hits := t.hits.Load(); hits >= hotHits && off >= 0 && off>>12&15 != 0 {
 		n, _ = t.Pread(p, off, true)
 	} else {
 		var errno syscall.Errno
@@ -262,6 +255,24 @@ func (t *target) readNow(p []byte, off int64) (n int) {
 		case hits < hotHits:
 			t.hits.Store(hits + 1)
 		}
+	}
+	t.exit(&t.dev.hits, &pass, n, n > 0)
+	return n
+}
+
+// readHot is readNow at the position for the reads that are not told not to wait. It returns 0 if this is none, or
+// there is nothing to be read.
+func (t *target) readHot(p []byte) (n int) {
+	if t.hits.Load() < hotHits || t.kernelsOwn() {
+		return 0
+	}
+	pass, ok := t.enterHere(&t.dev.hits)
+	if !ok {
+		return 0
+	}
+	n, _ = t.Pread(p, offCurrent, true)
+	if pass.ticket.Turn()&31 == 31 {
+		t.hits.Store(hotHits - 1) // the next one looks whether it would wait
 	}
 	t.exit(&t.dev.hits, &pass, n, n > 0)
 	return n
@@ -311,6 +322,11 @@ func (t *target) transferNow(code opcode, p []byte, off int64) (n int, err error
 	if err != nil {
 		return 0, err
 	}
+	return t.transferWith(&pass, code, p, off)
+}
+
+// transferWith is transferNow for a caller that has been admitted.
+func (t *target) transferWith(pass *pass, code opcode, p []byte, off int64) (n int, err error) {
 	region := startRegion("ringfile.blocking")
 	if code == opWrite {
 		n, err = t.Pwrite(p, off)
@@ -319,12 +335,15 @@ func (t *target) transferNow(code opcode, p []byte, off int64) (n int, err error
 	}
 	endRegion(region)
 	t.learn()
-	t.exit(&t.dev.plain, &pass, n, true)
+	t.exit(&t.dev.plain, pass, n, true)
 	return n, t.wrap(code.name(), err)
 }
 
 // transferHere is transferNow at the file position.
 func (t *target) transferHere(code opcode, p []byte) (n int, err error) {
+	if pass, ok := t.enterHere(&t.dev.plain); ok {
+		return t.transferWith(&pass, code, p, offCurrent)
+	}
 	t.position.RLock()
 	n, err = t.transferNow(code, p, offCurrent)
 	t.position.RUnlock()
@@ -376,7 +395,10 @@ func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes {
 		return 0, false
 	}
-	t.position.Lock(nil, nil)
+	if n = t.readHot(p); n > 0 {
+		return n, true
+	}
+	t.lockPosition(nil, nil)
 	if !t.kernelsOwn() {
 		n = t.readNow(p, offCurrent)
 		if n > 0 && n < len(p) && t.betweenPages() {

@@ -133,7 +133,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	defer f.t.end()
 	if f.t.Seekable && whence <= io.SeekCurrent {
 		// It can wait for nothing but the position, which nobody else has now, unless it was left behind with it.
-		f.t.position.Lock(nil, nil)
+		f.t.lockPosition(nil, nil)
 		if !f.t.kernelsOwn() && !f.t.left.any() {
 			pos, err := f.t.Handle.Seek(offset, whence)
 			f.t.position.Unlock()

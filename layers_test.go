@@ -21,7 +21,7 @@ var layers = []string{
 	"descriptor.go", "operation.go", "deadline.go", "pool.go", "request.go", "slots_unsafe.go",
 	"polling.go", "queue.go", "submit.go", "cancel.go", "reaper.go",
 	"setup.go", "device.go", "engine.go", "stats.go", "call.go",
-	"left.go", "line.go", "syncs.go", "perform.go", "position.go", "express.go", "task.go", "await.go",
+	"left.go", "line.go", "syncs.go", "perform.go", "express.go", "position.go", "task.go", "await.go",
 	"file.go", "file_os.go", "pagecache.go", "file_context.go", "space.go", "writeback.go", "lock.go", "atomic.go", "future.go", "batch.go", "readqueue.go", "contents.go", "doc.go",
 }
 

@@ -21,20 +21,21 @@ type target struct {
 	engine *Engine
 	dev    *device
 
-	readBy, writeBy deadline
-
+	// What short calls look at, in as few cache lines as possible.
+	id       uint32       // in express tickets
+	shorts   atomic.Int32 // short calls before the first that had one
+	cached   bool         // buffered reads may be tried with RWF_NOWAIT
 	shared   atomic.Bool  // the position may be that of other descriptors, too
 	copies   atomic.Int32 // copies by os that move the position at any time, see beginCopy
+	hits     atomic.Int32 // reads in a row that the page cache had, see readNow
+	misses   atomic.Int32 // reads in a row that were not in the page cache
 	position limit.Lock   // held by transfers at the position: by some for themselves, see position.go
-	reads    int64        // made by readNow at the position, by who has that for himself
+	left     leftWrites
+	writeBy  deadline
+	readBy   deadline
 
-	id     uint32       // in express tickets
-	cached bool         // buffered reads may be tried with RWF_NOWAIT
-	hits   atomic.Int32 // reads in a row that the page cache had, see readNow
-	misses atomic.Int32 // reads in a row that were not in the page cache
 	size   atomic.Int64 // of the file when it was last asked for, see grows
 	synced atomic.Int32 // direct writes to go until they are no longer those of one who syncs
-	left   leftWrites
 	line   line
 	syncs  syncs
 }

@@ -12,7 +12,7 @@ import (
 // readWrite carries out op, a transfer at the position.
 func (t *target) readWrite(op *operation) (n int, err error) {
 	if t.hasOffset(op) {
-		t.position.Lock(nil, nil)
+		t.lockPosition(nil, nil)
 		defer t.position.Unlock()
 		return t.readWriteAlone(op)
 	}
@@ -67,7 +67,7 @@ func (t *target) leaveToKernel() {
 // lock of the kernel's. One that may be silent for long does not keep others from it: they leave the position to
 // the kernel, as with os.
 func (t *target) beginCopy(silent bool) {
-	t.position.Lock(nil, nil)
+	t.lockPosition(nil, nil)
 	t.left.wait(&operation{desc: &t.descriptor, off: offCurrent}, until{}, nil)
 	if silent {
 		t.copies.Add(1)

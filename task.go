@@ -156,7 +156,7 @@ func (t *task) writeBlocking() {
 		t.begin()
 		position.RUnlock()
 	default:
-		position.Lock(nil, nil)
+		t.on.lockPosition(nil, nil)
 		t.begin()
 		position.Unlock()
 	}

@@ -14,8 +14,11 @@ import (
 // A call announces in a place which file it uses, by number, before it looks whether the file has been closed; who
 // closes a file looks for its number after having said so (the protocol of hazard pointers). So one of them sees
 // the other.
+//
+// A goroutine that loses its P during a call keeps its place until it goes on: where more goroutines make short calls
+// than there are processors, most of them have one.
 type Express struct {
-	places  [expressPlaces]place
+	places  []place       // a power of two of them
 	awaited atomic.Uint64 // the bits of the numbers in waits
 
 	mu         sync.Mutex
@@ -23,8 +26,8 @@ type Express struct {
 	waits      []wait
 }
 
-// expressPlaces is how many calls there may be at a time, a power of two.
-const expressPlaces = 16
+// Init gives x n places, a power of two.
+func (x *Express) Init(n int) { x.places = make([]place, n) }
 
 // place has in its word the number of the file that a call in progress uses, 0 if it is free, and above that what calls
 // from here have done.
@@ -57,32 +60,37 @@ type wait struct {
 	gone func()
 }
 
-// ID makes the number of a file out of any number. Files that share one only delay who waits for the other.
-func ID(n uint32) uint32 { return n%idMask + 1 }
+// ID makes the number of a file out of any number. The odd number that follows is the file's, too: for calls that others
+// wait for than those that close it. Files that share a number only delay who waits for the other.
+func ID(n uint32) uint32 { return 2 * (n%(idMask>>1) + 1) }
 
 // Ticket is the right to make a call.
 type Ticket struct {
 	place *place // nil if there was none
 	word  uint64 // of the place, without the number
+	id    uint32
 }
 
 // OK reports whether there was a place.
 func (t Ticket) OK() bool { return t.place != nil }
 
+// Turn is how many calls of the place have been counted, in short.
+func (t Ticket) Turn() int { return int(t.word & opMask >> idBits) }
+
 // Enter takes a place for a call that uses a file, if there is one nearby.
 func (x *Express) Enter(id uint32) Ticket {
-	at := count.Spread(expressPlaces)
+	at := count.Spread(len(x.places))
 	for i := range 4 {
-		p := &x.places[(at+i)&(expressPlaces-1)]
+		p := &x.places[(at+i)&(len(x.places)-1)]
 		if w := p.word.Load(); w&idMask == 0 && p.word.CompareAndSwap(w, w|uint64(id)) {
-			return Ticket{p, w}
+			return Ticket{p, w, id}
 		}
 	}
 	return Ticket{}
 }
 
 // Leave gives the place back. If the call counts, it has moved n bytes.
-func (x *Express) Leave(t Ticket, id uint32, counts bool, n int) {
+func (x *Express) Leave(t Ticket, counts bool, n int) {
 	switch w := t.word + oneOp + uint64(n)<<byteShift; {
 	case !counts:
 		t.place.word.Store(t.word)
@@ -91,8 +99,8 @@ func (x *Express) Leave(t Ticket, id uint32, counts bool, n int) {
 	default:
 		x.settle(t, n)
 	}
-	if x.awaited.Load()&bit(id) != 0 {
-		x.tell(id)
+	if x.awaited.Load()&bit(t.id) != 0 {
+		x.tell(t.id)
 	}
 }
 

@@ -7,9 +7,12 @@ import (
 	"testing"
 )
 
+const expressPlaces = 16
+
 // TestExpressCounts has calls count all that they did, in whatever portions it comes.
 func TestExpressCounts(t *testing.T) {
 	var x Express
+	x.Init(expressPlaces)
 	var ops, bytes atomic.Uint64
 	var each sync.WaitGroup
 	for id := range uint32(8) {
@@ -28,7 +31,7 @@ func TestExpressCounts(t *testing.T) {
 					ops.Add(1)
 					bytes.Add(uint64(n))
 				}
-				x.Leave(ticket, id+1, counts, n)
+				x.Leave(ticket, counts, n)
 				if i%500 == 0 {
 					if o, b := x.Count(); o > ops.Load() || b > bytes.Load() {
 						t.Errorf("counted %d and %d bytes, more than there were", o, b)
@@ -49,6 +52,7 @@ func TestExpressCounts(t *testing.T) {
 // TestExpressBound takes places until there are none: no more than there should be, and all come back.
 func TestExpressBound(t *testing.T) {
 	var x Express
+	x.Init(expressPlaces)
 	for range 3 {
 		var taken []Ticket
 		var mu sync.Mutex
@@ -67,10 +71,30 @@ func TestExpressBound(t *testing.T) {
 			t.Fatalf("%d in progress of %d taken", n, len(taken))
 		}
 		for _, ticket := range taken {
-			x.Leave(ticket, 1, true, 0)
+			x.Leave(ticket, true, 0)
 		}
 		if n := x.Running(); n != 0 {
 			t.Fatalf("%d in progress of none", n)
+		}
+	}
+}
+
+// TestExpressID has numbers that are even, not zero, and have room.
+func TestExpressID(t *testing.T) {
+	seen := make(map[uint32]bool)
+	for n := range uint32(1 << 19) {
+		id := ID(n)
+		if id == 0 || id%2 != 0 || id+1 > idMask {
+			t.Fatalf("ID(%d) is %d", n, id)
+		}
+		seen[id] = true
+	}
+	if len(seen) != 1<<19-1 {
+		t.Errorf("%d different numbers", len(seen))
+	}
+	for _, n := range []uint32{1<<19 - 1, 1 << 31, 1<<32 - 1} {
+		if !seen[ID(n)] {
+			t.Errorf("ID(%d) is %d", n, ID(n))
 		}
 	}
 }
@@ -84,6 +108,7 @@ func TestExpressAwait(t *testing.T) {
 		using        atomic.Int32
 	}
 	var x Express
+	x.Init(expressPlaces)
 	for range 300 {
 		files := make([]*file, 4)
 		var goneAll, each sync.WaitGroup
@@ -100,7 +125,7 @@ func TestExpressAwait(t *testing.T) {
 						continue
 					}
 					if f.closed.Load() {
-						x.Leave(ticket, f.id, false, 0)
+						x.Leave(ticket, false, 0)
 						continue
 					}
 					f.using.Add(1)
@@ -108,7 +133,7 @@ func TestExpressAwait(t *testing.T) {
 						t.Error("a file is in use that has gone")
 					}
 					f.using.Add(-1)
-					x.Leave(ticket, f.id, true, 1)
+					x.Leave(ticket, true, 1)
 				}
 			})
 		}
@@ -135,6 +160,7 @@ func TestExpressAwait(t *testing.T) {
 // met before.
 func TestExpressOldest(t *testing.T) {
 	var x Express
+	x.Init(expressPlaces)
 	ticket := x.Enter(1)
 	if oldest := x.Oldest(10); oldest != 10 {
 		t.Errorf("met at 10 first, and said to run since %d", oldest)
@@ -142,12 +168,12 @@ func TestExpressOldest(t *testing.T) {
 	if oldest := x.Oldest(30); oldest != 10 {
 		t.Errorf("running since %d, want 10", oldest)
 	}
-	x.Leave(ticket, 1, true, 5)
+	x.Leave(ticket, true, 5)
 	ticket = x.Enter(1)
 	if oldest := x.Oldest(40); oldest != 40 {
 		t.Errorf("the next one runs since %d, want 40", oldest)
 	}
-	x.Leave(ticket, 1, true, 5)
+	x.Leave(ticket, true, 5)
 	if oldest := x.Oldest(50); oldest != 50 {
 		t.Errorf("with none running the oldest runs since %d", oldest)
 	}

@@ -21,6 +21,9 @@ const (
 	contended = 1 << 29
 )
 
+// Wanted reports whether somebody has the lock for himself, or waits.
+func (l *Lock) Wanted() bool { return l.state.Load() >= contended }
+
 // RLock takes a shared hold.
 func (l *Lock) RLock() {
 	if l.state.Add(1) < contended {

@@ -268,8 +268,12 @@ func (p *Pool) Running() int {
 // Present returns how many calls have a permit or wait for one.
 func (p *Pool) Present() int { return p.Running() + int(p.waiting.Load()) }
 
+// Unseen stands for the time at which Oldest first meets the call: to ask the clock takes a tenth of a write into the
+// page cache.
+const Unseen = -1
+
 // Note notes in the permit that its call begins now, for Oldest, unless it has an earlier one. There is room
-// for as many calls as run at once as a rule; those beyond go unnoted.
+// for as many calls as run at once as a rule; those beyond go unnoted. Now may be Unseen.
 func (p *Permit) Note(now int64) {
 	if p.shard == nil || p.began != nil {
 		return
@@ -287,7 +291,12 @@ func (p *Pool) Oldest(now int64) int64 {
 	oldest := now
 	for i := range p.shards {
 		for j := range p.shards[i].began {
-			if t := p.shards[i].began[j].Load(); t != 0 {
+			began := &p.shards[i].began[j]
+			switch t := began.Load(); t {
+			case 0:
+			case Unseen:
+				began.CompareAndSwap(Unseen, now)
+			default:
 				oldest = min(oldest, t)
 			}
 		}

@@ -455,3 +455,22 @@ func TestNoteTwice(t *testing.T) {
 		t.Errorf("with nothing running the oldest began at %d", oldest)
 	}
 }
+
+// TestOldestUnseen has calls begin that did not ask the clock: they are as old as since they were met first.
+func TestOldestUnseen(t *testing.T) {
+	p := NewPool(4, 4, NewBudget(4))
+	unseen, noted := p.Acquire(), p.Acquire()
+	unseen.Note(Unseen)
+	noted.Note(5)
+	if oldest := p.Oldest(10); oldest != 5 {
+		t.Errorf("the oldest began at %d, want 5", oldest)
+	}
+	p.Release(&noted)
+	if oldest := p.Oldest(30); oldest != 10 {
+		t.Errorf("the oldest began at %d, want 10", oldest)
+	}
+	p.Release(&unseen)
+	if oldest := p.Oldest(40); oldest != 40 {
+		t.Errorf("with nothing running the oldest began at %d", oldest)
+	}
+}
