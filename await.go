@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/ringfile/ringfile/internal/ctxerr"
 	"github.com/ringfile/ringfile/internal/limit"
 	"github.com/ringfile/ringfile/internal/outside"
 )
@@ -24,7 +25,7 @@ func (t *target) at(ctx context.Context, op operation) (int, error) {
 		op.off = badOffset
 	}
 	if t.byOS(&op) {
-		if err := context.Cause(ctx); err != nil {
+		if err := ctxerr.Of(ctx); err != nil {
 			return 0, t.wrap(op.code.name(), err)
 		}
 		return t.eachByOS(&op, 0)

@@ -156,7 +156,7 @@ func (b *Batch) Len() int { return b.n }
 func (b *Batch) Run() error { return b.RunContext(context.Background()) }
 
 // RunContext is Run with a context. When ctx ends it returns, and the Err of each unfinished operation
-// is a *fs.PathError that wraps the cause of ctx. The buffers belong to the caller again when it
+// is a *fs.PathError that wraps the error of ctx. The buffers belong to the caller again when it
 // returns, in every case.
 func (b *Batch) RunContext(ctx context.Context) error {
 	first := b.admitted

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ringfile/ringfile/internal/ctxerr"
 	"github.com/ringfile/ringfile/internal/limit"
 )
 
@@ -12,7 +13,7 @@ import (
 // Calls in a directory where files have been opened share the permits of the device there, so that a
 // device that hangs delays only its own users.
 //
-// When ctx ends first, Call returns the cause of ctx, bare. fn then runs to its end in a goroutine of
+// When ctx ends first, Call returns the error of ctx, bare. fn then runs to its end in a goroutine of
 // its own, or is never started: the caller must not look at what fn stores unless it knows that fn has
 // returned. With a context that cannot end, fn runs in the caller's goroutine.
 func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
@@ -25,12 +26,12 @@ func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 		defer pool.Release(&permit)
 		return e.call(&permit, fn)
 	}
-	if err := context.Cause(ctx); err != nil {
+	if err := ctxerr.Of(ctx); err != nil {
 		return err
 	}
 	permit, ok := pool.AcquireUntil(ctx.Done(), nil)
 	if !ok {
-		return context.Cause(ctx)
+		return ctxerr.Of(ctx)
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -45,7 +46,7 @@ func (e *Engine) Call(ctx context.Context, path string, fn func() error) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctxerr.Of(ctx)
 	}
 }
 

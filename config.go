@@ -59,9 +59,9 @@ type Config struct {
 	// takes the place of BackendAuto, and "auto" changes nothing.
 	Backend Backend
 
-	// Rings is how many rings, each with its own reaper goroutine, share the requests for one device.
-	// Zero: one for every four Ps, at most eight. An engine makes rings for at most 64 devices; further
-	// devices share those.
+	// Rings is how many rings, each with its own reaper goroutine, share the requests for one device, at
+	// most 1024. Zero: one for every four Ps (GOMAXPROCS when the engine is made), at most eight. An
+	// engine makes rings for at most 64 devices; further devices share those.
 	Rings int
 
 	// Depth is how many requests each ring may have in flight: from 16 to 16384, rounded up to a power of
@@ -70,7 +70,7 @@ type Config struct {
 	Depth int
 
 	// Workers is how many kernel threads (io-wq) each submitting thread may have for operations that
-	// the kernel cannot start without blocking, such as fsync. Zero: 32.
+	// the kernel cannot start without blocking, such as fallocate. Zero: 32.
 	Workers int
 
 	// BlockingLimit is how many OS threads blocking calls on the files of one device may hold at once;
@@ -79,6 +79,10 @@ type Config struct {
 	// each device, and 96 more for each of the first eight. Two kinds of call are not counted: copies by
 	// ReadFrom and WriteTo from and to pipes and connections, which may be silent for long, and Close
 	// without a context, which only file servers (NFS, FUSE) delay.
+	//
+	// With the default that is 8,960 threads if 64 devices hang. Threads count against the limit on processes of a
+	// container (pids.max): if that is reached, Go ends the program. Where that is low, make BlockingLimit a quarter of what
+	// a hanging device may take.
 	BlockingLimit int
 
 	// Logger, if not nil, receives one message, at level Info, if the engine works without io_uring,
@@ -89,13 +93,14 @@ type Config struct {
 	CloseTimeout time.Duration
 
 	// SQPoll, if not nil, has a kernel thread pick up the requests, so that submitting needs no system
-	// call. New fails if the mode is unavailable. See docs/polling.md.
+	// call. New fails if the mode is unavailable, unless RINGFILE_BACKEND=blocking switches io_uring off. See
+	// docs/polling.md.
 	SQPoll *SQPollConfig
 
 	// IOPoll makes the engine poll devices for the completion of O_DIRECT transfers instead of waiting
 	// for interrupts. It needs devices with poll queues: on others these transfers fail, from the first
 	// one on, with an *UnavailableError inside the *fs.PathError. Everything else uses blocking calls.
-	// A transfer that the device has started cannot be cancelled. New fails if the mode is unavailable.
+	// A transfer that the device has started cannot be cancelled. New fails as for SQPoll.
 	// See docs/polling.md.
 	IOPoll bool
 }
@@ -159,8 +164,8 @@ func (c *Config) polls() bool { return c.SQPoll != nil || c.IOPoll }
 // needs no system call (IORING_SETUP_SQPOLL). Waiting for completions still does.
 //
 // There is one thread for each device in use, however many rings the device has: a thread stuck at one
-// device must not stop the others. It runs with the credentials of the goroutine that first used the
-// device, even after the process has changed its own, and its CPU time counts as the process's.
+// device must not stop the others. It has the credentials of the thread that made the device's rings, when they were
+// first needed, even after the process has changed its own, and its CPU time counts as the process's.
 type SQPollConfig struct {
 	// Idle is how long the thread keeps looking for requests after the last one, keeping a CPU busy,
 	// before it sleeps, in whole milliseconds, rounded up. The first request after that costs a system

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 // deadline is the moment after which one direction of a file fails.
@@ -75,7 +77,7 @@ type until struct {
 func (u *until) err() (cause, error) {
 	switch {
 	case isClosed(u.stop):
-		return byCaller, context.Cause(u.ctx)
+		return byCaller, ctxerr.Of(u.ctx)
 	case isClosed(u.late):
 		return byDeadline, os.ErrDeadlineExceeded
 	}

@@ -47,8 +47,8 @@
 //
 // Rings, permits for blocking calls and the buffers behind calls with a context belong to a device. A
 // device is a file system, identified by its st_dev. A device that hangs, or whose queue is full,
-// delays its own users and nobody else. Callers never enter a ring: goroutines of the device do. They
-// exit after a few idle milliseconds.
+// delays its own users and nobody else. Callers never enter a ring: a thread of the device submits their
+// requests, and a goroutine waits for completions. Both exit after a few idle milliseconds.
 //
 // # Contexts and deadlines
 //
@@ -107,6 +107,11 @@
 //
 // Errors are *fs.PathError with the operation names that os uses, wrapping a syscall.Errno or
 // fs.ErrClosed; io.EOF is returned bare. errors.Is works with fs.ErrNotExist, fs.ErrClosed,
-// os.ErrDeadlineExceeded, context.Canceled and so on. See also [ErrEngineClosed], [UnavailableError] and
+// os.ErrDeadlineExceeded, context.Canceled and so on.
+//
+// The error of a call whose context has ended matches ctx.Err(), and the context's cause if that is compared itself: not
+// what the cause wraps, and not io.EOF, as these may be about something else than the file of the call.
+//
+// See also [ErrEngineClosed], [UnavailableError] and
 // [CloseError].
 package ringfile

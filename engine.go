@@ -92,11 +92,11 @@ func (e *Engine) Backend() Backend {
 
 // Close shuts the engine down. Operations that start later fail with ErrEngineClosed. Those in the
 // kernel are cancelled where the kernel can do that, and waited for, as are blocking system calls.
-// Files stay open until they are closed themselves, but transfer no more data. If anything is still in
+// Files stay open until they are closed themselves, which is all that can be done with them. If anything is still in
 // flight after Config.CloseTimeout, Close returns a *CloseError and leaves its memory alone. Closing
 // twice is not an error.
 //
-// The package never closes the default engine.
+// The package never closes the default engine. Nor should you: it is not made again.
 func (e *Engine) Close() error {
 	e.closing.Lock()
 	defer e.closing.Unlock()

@@ -449,7 +449,7 @@ func (f *File) WriteString(s string) (n int, err error) {
 func (f *File) Sync() error { return f.control(context.Background(), operation{code: opFsync}) }
 
 // Datasync is Sync without the metadata that is not needed to read the data back, such as timestamps.
-// It is shared, and fails, as Sync does; one that waits may also have part in a Sync. See fdatasync(2).
+// It is shared, and fails, as Sync does; a Datasync that waits may be served by a Sync. See fdatasync(2).
 func (f *File) Datasync() error { return f.control(context.Background(), operation{code: opFdatasync}) }
 
 // Close closes the file. Later calls, and calls in flight that the kernel can cancel, fail with an

@@ -6,16 +6,18 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
-// ReadAtContext is ReadAt with a context. When ctx ends it returns the cause of ctx in a *fs.PathError;
+// ReadAtContext is ReadAt with a context. When ctx ends it returns the error of ctx in a *fs.PathError;
 // p may have been partly filled. The data is copied through the engine's own memory, so p belongs to
 // the caller again when the call returns, in every case. With a context that cannot end it is ReadAt.
 func (f *File) ReadAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
 	return f.at(ctx, operation{code: opRead, buf: p, off: off})
 }
 
-// WriteAtContext is WriteAt with a context. When ctx ends it returns the cause of ctx in a
+// WriteAtContext is WriteAt with a context. When ctx ends it returns the error of ctx in a
 // *fs.PathError. Bytes beyond the n reported may or may not reach the file, even later; a later write
 // through this File to the same place waits for that. p belongs to the caller again when the call
 // returns, in every case.
@@ -33,7 +35,7 @@ func (f *File) WritevAtContext(ctx context.Context, vec [][]byte, off int64) (n 
 	return f.at(ctx, operation{code: opWritev, vec: vec, off: off})
 }
 
-// ReadContext is Read with a context. When ctx ends it returns the cause of ctx in a *fs.PathError.
+// ReadContext is Read with a context. When ctx ends it returns the error of ctx in a *fs.PathError.
 // Pipes and other files that the runtime's poller serves are read through os, with ctx converted into a
 // deadline; a concurrent Read without a context that is waiting is interrupted too. What os cannot
 // interrupt (a device, a pipe in blocking mode), ReadContext cannot either.
@@ -50,7 +52,7 @@ func (f *File) ReadContext(ctx context.Context, p []byte) (n int, err error) {
 	return f.t.readWriteUntil(ctx, operation{code: opRead, once: true, desc: &f.t.descriptor, buf: p, off: offCurrent})
 }
 
-// WriteContext is Write with a context. When ctx ends it returns the cause of ctx in a *fs.PathError.
+// WriteContext is Write with a context. When ctx ends it returns the error of ctx in a *fs.PathError.
 // Bytes beyond the n reported may or may not reach the file, even later; later transfers at the
 // position wait for that. See ReadContext about pipes.
 func (f *File) WriteContext(ctx context.Context, p []byte) (n int, err error) {
@@ -77,7 +79,7 @@ func (f *File) DatasyncContext(ctx context.Context) error {
 	return f.control(ctx, operation{code: opFdatasync})
 }
 
-// CloseContext is Close with a context: it waits until ctx ends at most, and then returns the cause of
+// CloseContext is Close with a context: it waits until ctx ends at most, and then returns the error of
 // ctx in a *fs.PathError. The file is closed in any case, even if ctx has already ended. Closing can
 // take time on file servers (NFS, FUSE), which may have to store what was written; an error that they
 // report after ctx has ended is lost.
@@ -99,7 +101,7 @@ func (f *File) CloseContext(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return f.t.wrap("close", context.Cause(ctx))
+		return f.t.wrap("close", ctxerr.Of(ctx))
 	}
 }
 
@@ -107,7 +109,7 @@ func (f *File) CloseContext(ctx context.Context) error {
 // runs at a time in each direction, because they use the same deadline.
 func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, time.Time) error, call func() (int, error)) (int, error) {
 	t := &f.t
-	if err := context.Cause(ctx); err != nil {
+	if err := ctxerr.Of(ctx); err != nil {
 		return 0, t.wrap(code.name(), err)
 	}
 	if ctx.Done() == nil {
@@ -118,7 +120,7 @@ func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, ti
 		lock = &f.writing
 	}
 	if !lock.Lock(ctx.Done(), nil) {
-		return 0, t.wrap(code.name(), context.Cause(ctx))
+		return 0, t.wrap(code.name(), ctxerr.Of(ctx))
 	}
 	defer lock.Unlock()
 	interrupted := make(chan struct{})
@@ -135,7 +137,7 @@ func (f *File) pollUntil(ctx context.Context, code opcode, set func(*os.File, ti
 		set(t.OS, by.at) // as the user has it
 		by.mu.Unlock()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = &fs.PathError{Op: code.name(), Path: t.OS.Name(), Err: context.Cause(ctx)}
+			err = &fs.PathError{Op: code.name(), Path: t.OS.Name(), Err: ctxerr.Of(ctx)}
 		}
 	}
 	return n, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io/fs"
 	"sync"
+
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 // Future is the pending result of an operation that has been started. T is what the operation returns
@@ -43,7 +45,7 @@ func (f *Future[T]) Await() (T, error) {
 
 // AwaitContext is Await with a context. When ctx ends first, it cancels the operation, waits until the
 // kernel has released the buffers, and returns the operation's result if it finished after all,
-// otherwise the cause of ctx. A transfer between memory and a device cannot be recalled; waiting for it
+// otherwise the error of ctx. A transfer between memory and a device cannot be recalled; waiting for it
 // takes as long as the device does. To leave at once, with the buffers still in use, select on Done
 // instead, or use the methods of File that take a context.
 func (f *Future[T]) AwaitContext(ctx context.Context) (T, error) {
@@ -51,7 +53,7 @@ func (f *Future[T]) AwaitContext(ctx context.Context) (T, error) {
 		select {
 		case <-f.Done():
 		case <-ctx.Done():
-			f.cancel(context.Cause(ctx))
+			f.cancel(ctxerr.Of(ctx))
 		}
 	}
 	return f.Await()

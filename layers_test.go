@@ -27,7 +27,7 @@ var layers = []string{
 
 // packageLayers are the packages of the module, lowest first, by their folders.
 var packageLayers = []string{
-	"internal/acl", "internal/race", "internal/count", "internal/outside", "internal/limit", "internal/route", "uring", "internal/restrict", "internal/sysio",
+	"internal/acl", "internal/race", "internal/ctxerr", "internal/count", "internal/outside", "internal/limit", "internal/route", "uring", "internal/restrict", "internal/sysio",
 	".", "fsys", "stream", "copyfile", "chain", "durable", "mapped",
 }
 

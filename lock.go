@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 // LockMode says which other locks a lock excludes.
@@ -19,7 +21,7 @@ const (
 // Lock takes an advisory lock on the length bytes at off; a length of zero means everything from off
 // on, wherever the file ends, so that Lock(ctx, 0, 0, mode) locks the whole file. It waits until no
 // conflicting lock is held, ctx ends, or the file is closed. In the last two cases the error is a
-// *fs.PathError that wraps the cause of ctx or matches fs.ErrClosed.
+// *fs.PathError that wraps the error of ctx or matches fs.ErrClosed.
 //
 // The lock belongs to the open file (fcntl(2), F_OFD_SETLK). It excludes other Files that ask for
 // locks, in this program and in others, and does not affect reads and writes. Goroutines that share a
@@ -44,7 +46,7 @@ func (f *File) Lock(ctx context.Context, off, length int64, mode LockMode) error
 		}
 		select {
 		case <-ctx.Done():
-			return f.t.wrap("lock", context.Cause(ctx))
+			return f.t.wrap("lock", ctxerr.Of(ctx))
 		case <-time.After(pause):
 		}
 	}
@@ -115,7 +117,7 @@ func (f *File) lockCall(ctx context.Context, op lockOp) (ok bool, err error) {
 		return false, fs.ErrInvalid
 	}
 	t := &f.t
-	if err := context.Cause(ctx); err != nil {
+	if err := ctxerr.Of(ctx); err != nil {
 		return false, t.wrap(op.name, err)
 	}
 	if op.off < 0 || op.length < 0 {
@@ -143,13 +145,13 @@ func (f *File) lockUntil(ctx context.Context, name string, call func() (bool, er
 	t := &f.t
 	if !f.locking.Lock(ctx.Done(), nil) {
 		t.leave(true)
-		return false, t.wrap(name, context.Cause(ctx))
+		return false, t.wrap(name, ctxerr.Of(ctx))
 	}
 	permit, ok := t.dev.calls.AcquireUntil(ctx.Done(), nil)
 	if !ok {
 		f.locking.Unlock()
 		t.leave(true)
-		return false, t.wrap(name, context.Cause(ctx))
+		return false, t.wrap(name, ctxerr.Of(ctx))
 	}
 	type result struct {
 		ok  bool
@@ -182,5 +184,5 @@ func (f *File) lockUntil(ctx context.Context, name string, call func() (bool, er
 		case <-time.After(lockPatience):
 		}
 	}
-	return false, t.wrap(name, context.Cause(ctx))
+	return false, t.wrap(name, ctxerr.Of(ctx))
 }

@@ -135,7 +135,7 @@ func TestLockEnds(t *testing.T) {
 			}
 			counts[pe.Err.Error()]++
 		}
-		if counts["mine"] != waiting || counts[fs.ErrClosed.Error()] != waiting {
+		if counts["context canceled: mine"] != waiting || counts[fs.ErrClosed.Error()] != waiting {
 			t.Errorf("waits end with %v", counts)
 		}
 		if err := byContext.Lock(ctx, 0, 0, shared); !errors.Is(err, mine) {

@@ -3,6 +3,7 @@ package ringfile
 import (
 	"context"
 
+	"github.com/ringfile/ringfile/internal/ctxerr"
 	"github.com/ringfile/ringfile/internal/outside"
 	"github.com/ringfile/ringfile/internal/route"
 )
@@ -112,7 +113,7 @@ func (q *ReadQueue) Wait(i int) error {
 			return nil
 		}
 		if !q.park(i) {
-			return context.Cause(q.ctx)
+			return ctxerr.Of(q.ctx)
 		}
 	}
 }

@@ -52,8 +52,9 @@ type Stats struct {
 	// buffered system call without a context, such as a Write, is counted from the first Stats that meets it. Not
 	// included are reads from the page cache, methods of File that os carries out (Stat, Truncate,
 	// Chmod, ReadDir, Close, ...), and reads of a file that has long been entirely in the page cache,
-	// which only check now and then whether they would wait; BlockingCalls counts these too. On a
-	// healthy device it stays far below a second, so a watchdog can tell from it that a disk hangs.
+	// which only check now and then whether they would wait; BlockingCalls counts these too. The time
+	// that a goroutine waits for a P counts as well. A watchdog can tell from it that a disk hangs, with a limit
+	// of several seconds.
 	OldestInFlight time.Duration
 	Devices        int // devices used so far
 	Rings          int // rings in service, made for each device when first needed
@@ -136,9 +137,11 @@ func (q *queue) count(s *Stats, now int64) (oldest int64) {
 		s.Submissions += q.stats.requests + q.stats.restarts + q.stats.cancels
 	}
 	s.InFlight += int(q.inFlight.Load())
-	s.Depth += len(q.slots.all)
-	if q.broken.Load() == nil {
-		s.Rings++
+	if !q.ended {
+		s.Depth += len(q.slots.all)
+		if q.broken.Load() == nil {
+			s.Rings++
+		}
 	}
 	oldest = now
 	for i := range q.slots.all {

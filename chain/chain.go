@@ -140,7 +140,7 @@ func (c *Chain) Len() int { return c.n }
 func (c *Chain) Run() error { return c.RunContext(context.Background()) }
 
 // RunContext is Run with a context. When ctx ends it returns, whatever the device does, and the buffers
-// belong to the caller again. The Err of the abandoned operation is the cause of ctx in a
+// belong to the caller again. The Err of the abandoned operation is the error of ctx in a
 // *fs.PathError; the operation may still be carried out, as described for the methods of File with a
 // context. Later operations are not started. With a context that can end, all operations are methods of
 // File.

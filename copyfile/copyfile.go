@@ -15,6 +15,7 @@ import (
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/internal/acl"
+	"github.com/ringfile/ringfile/internal/ctxerr"
 	"github.com/ringfile/ringfile/stream"
 )
 
@@ -92,7 +93,7 @@ const patience = time.Second
 // error wraps a *MetadataError. If src changes meanwhile, the copy is a mixture; if src grows, or is
 // longer than its reported size, it is copied up to the end that reading finds.
 //
-// When ctx ends, the copy is abandoned and the error matches the cause of ctx. Copy then waits until
+// When ctx ends, the copy is abandoned and the error matches the error of ctx. Copy then waits until
 // dst has been cleaned up, which may take as long as the device needs for a few megabytes, but no
 // longer than a second. If the device does not answer, a dst that was created is removed in the
 // background once it does, and one that existed may be incomplete.
@@ -240,7 +241,7 @@ func (cp *copying) run() (n int64, err error) {
 
 // ended returns an error if ctx has ended.
 func (cp *copying) ended() error {
-	if err := context.Cause(cp.ctx); err != nil {
+	if err := ctxerr.Of(cp.ctx); err != nil {
 		return cp.wrap(err)
 	}
 	return nil

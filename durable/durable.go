@@ -76,7 +76,7 @@ type FS struct {
 func On(e *ringfile.Engine) FS { return FS{e} }
 
 // ReplaceFile makes data the content of the named file, which need not exist. See the package comment.
-// The error is a *fs.PathError with Op "replace" and the name; it wraps the cause of ctx if that ended.
+// The error is a *fs.PathError with Op "replace" and the name; it wraps the error of ctx if that ended.
 func ReplaceFile(ctx context.Context, name string, data []byte, perm fs.FileMode) error {
 	return FS{}.ReplaceFile(ctx, name, data, perm)
 }

@@ -49,7 +49,7 @@ type outcome[T any] struct {
 }
 
 // call has the engine run fn, which calls os, until ctx ends, and returns what fn does. When ctx ends
-// first, the error is its cause, and drop, if not nil, gets what fn later returns without an error.
+// first, the error is that of ctx, and drop, if not nil, gets what fn later returns without an error.
 func call[T any](ctx context.Context, s FS, t target, fn func() (T, error), drop func(T)) (T, error) {
 	e, err := s.use()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ringfile/ringfile"
 	"github.com/ringfile/ringfile/fsys"
+	"github.com/ringfile/ringfile/internal/ctxerr"
 	"github.com/ringfile/ringfile/internal/testutil"
 )
 
@@ -70,7 +71,7 @@ func TestEngineClosed(t *testing.T) {
 		cancel(errors.New("enough"))
 		s = bound{s.on, ctx}
 		_, err := s.Stat(dir)
-		if pe := new(fs.PathError); !errors.As(err, &pe) || pe.Op != "stat" || pe.Path != dir || pe.Err.Error() != "enough" {
+		if pe := new(fs.PathError); !errors.As(err, &pe) || pe.Op != "stat" || pe.Path != dir || pe.Err.Error() != "context canceled: enough" {
 			t.Errorf("Stat: %v", err)
 		}
 		if _, err := s.ReadFile(dir); !strings.Contains(fmt.Sprint(err), "enough") {
@@ -169,7 +170,7 @@ func TestEnded(t *testing.T) {
 	onEngines(t, small, func(t *testing.T, e *ringfile.Engine) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(reason)
-		check(t, bound{fsys.On(e), ctx}, reason)
+		check(t, bound{fsys.On(e), ctx}, ctxerr.Of(ctx))
 		e.Close()
 		check(t, bound{fsys.On(e), context.Background()}, ringfile.ErrEngineClosed)
 		check(t, bound{fsys.On(e), t.Context()}, ringfile.ErrEngineClosed)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 // RemoveAll is the function RemoveAll on this engine.
@@ -13,7 +15,7 @@ func (s FS) RemoveAll(ctx context.Context, path string) error {
 	return do(ctx, s, t, func() error {
 		if ctx.Done() != nil {
 			removeUntil(ctx, path)
-			if err := context.Cause(ctx); err != nil {
+			if err := ctxerr.Of(ctx); err != nil {
 				return t.wrap(err)
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 const (
@@ -143,7 +145,7 @@ func (w *walk) visit(path string, d fs.DirEntry, b *branch) error {
 
 // cause returns the error of a walk whose context has ended.
 func (w *walk) cause(path string) error {
-	if err := context.Cause(w.ctx); err != nil {
+	if err := ctxerr.Of(w.ctx); err != nil {
 		return &fs.PathError{Op: "walk", Path: path, Err: err}
 	}
 	return nil

@@ -109,7 +109,7 @@ func (m *Mapping) Len() int64 { return int64(len(m.data)) }
 
 // Bytes returns the n bytes at off, as a slice of the mapping: they must not be written, and may be
 // used until Close. Pages that are not known to be in memory are read before Bytes returns, while the
-// goroutine is parked. If ctx ends first, the error is the cause of ctx in a *fs.PathError. The error
+// goroutine is parked. If ctx ends first, the error is the error of ctx in a *fs.PathError. The error
 // is io.EOF for a range that is not within Len, or that the file, having become shorter, no longer has.
 //
 // What happens after that is the caller's risk. A page may be dropped before it is used, which costs a

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/ctxerr"
 	"github.com/ringfile/ringfile/internal/race"
 )
 
@@ -90,7 +91,7 @@ const (
 // An error belongs to the range it comes with and is what ReadAt would have returned: a *fs.PathError,
 // or a bare io.EOF if the file ends within or before the range. Data holds what was read, and the loop
 // may continue. When ctx ends, the loop ends on time. If blocks were still to come, its last iteration
-// has the cause of ctx in a *fs.PathError.
+// has the error of ctx in a *fs.PathError.
 //
 // The block and its data are valid until the next iteration; use Keep to hold on to the data. Leaving
 // the loop abandons the reads in flight without waiting for them: the kernel's use of their buffers and
@@ -446,7 +447,7 @@ func (l *lookahead) over() bool { return l.ends && l.ctx.Err() != nil }
 
 // ended is the error of a loop whose context has ended.
 func (l *lookahead) ended(t *transfer) error {
-	return &fs.PathError{Op: "read", Path: nameOf(t.file), Err: context.Cause(l.ctx)}
+	return &fs.PathError{Op: "read", Path: nameOf(t.file), Err: ctxerr.Of(l.ctx)}
 }
 
 // anyFlying returns a transfer that is in flight.

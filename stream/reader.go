@@ -46,7 +46,7 @@ func NewReader(f *ringfile.File, c Config) *Reader {
 	return NewReaderContext(context.Background(), f, c)
 }
 
-// NewReaderContext is NewReader with a context for all reads: when ctx ends they fail with the cause of
+// NewReaderContext is NewReader with a context for all reads: when ctx ends they fail with the error of
 // ctx in a *fs.PathError.
 func NewReaderContext(ctx context.Context, f *ringfile.File, c Config) *Reader {
 	r := &Reader{stream: stream{file: f, ctx: ctx, config: c, op: "read"}, off: c.Offset, stop: math.MaxInt64}

@@ -22,6 +22,7 @@ import (
 	"slices"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 // Config says where and how a Reader or Writer streams. The zero value streams from the start of the
@@ -196,7 +197,7 @@ func (s *stream) wrap(err error) error {
 
 // usable returns why the stream cannot be used any more, or nil.
 func (s *stream) usable() error {
-	err := context.Cause(s.ctx)
+	err := ctxerr.Of(s.ctx)
 	if s.closed {
 		err = fs.ErrClosed
 	}
@@ -222,7 +223,7 @@ func (s *stream) await() (r *request, n int, left bool, err error) {
 		case <-r.future.Done():
 		case <-s.ctx.Done():
 			r.future.Cancel()
-			return r, 0, true, s.wrap(context.Cause(s.ctx))
+			return r, 0, true, s.wrap(ctxerr.Of(s.ctx))
 		}
 	}
 	n, err = r.future.Await()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ringfile/ringfile"
+	"github.com/ringfile/ringfile/internal/ctxerr"
 )
 
 // turn is the right to write a file through the page cache, which one goroutine has at a time. It
@@ -46,7 +47,7 @@ func takeTurn(ctx context.Context, f *ringfile.File) (*turn, error) {
 		return t, nil
 	case <-ctx.Done():
 		t.leave()
-		return nil, context.Cause(ctx)
+		return nil, ctxerr.Of(ctx)
 	}
 }
 

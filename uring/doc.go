@@ -29,13 +29,24 @@
 // NAPI, SEND_MSG_RING, RESIZE_RINGS, MEM_REGION and QUERY. Unlike io_uring_sq_ready, [Ring.SQReady] counts
 // entries from [Ring.Flush] on.
 //
+// A read, in one goroutine:
+//
+//	r, err := uring.New(uring.Config{Entries: 8}) // close it with r.Close
+//	e := r.GetSQE()                               // nil if the queue is full
+//	e.PrepRead(fd, buf, 0)
+//	e.SetUserData(1)
+//	_, err = r.SubmitAndWait(1)
+//	cqe, err := r.PeekCQE() // cqe.UserData is 1; cqe.Res is what read(2) returns, or a negative errno
+//	r.CQESeen(cqe)
+//
 // # Concurrency
 //
 // A ring has a submission half ([Ring.GetSQE], [Ring.Flush], [Ring.SQSpaceLeft]) and a completion half
 // ([Ring.CopyCQEs], [Ring.AdvanceCQ], the peeks and the waits). Each half may be used by one goroutine at a time;
 // the two may be different goroutines. To share a half between goroutines, protect it with a lock.
 // [Ring.Enter] and the methods that only inspect ([Ring.SQReady], [Ring.CQReady], [Ring.CQOverflow],
-// [Ring.NeedWakeup]) may be called by any goroutine at any time. The methods that use both halves
+// [Ring.NeedWakeup]) may be called by any goroutine at any time, Enter with [SetupSingleIssuer] only by the goroutine
+// bound to the ring's thread. The methods that use both halves
 // (Submit, SubmitAndWait and SubmitAndWaitTimeout) are for programs that drive a ring from one goroutine;
 // while one goroutine waits for completions, another may call Submit.
 // After [Ring.Close] call nothing except what its comment allows.
@@ -51,6 +62,10 @@
 // kernel reads. The memory does not move in the meantime: the Prep methods make their arguments escape
 // to the heap, and Go's heap does not move. The race detector does not see what the kernel reads and
 // writes.
+//
+// A descriptor must stay open until its entry has been submitted (with [SetupSQPoll]: taken by the kernel's thread), and
+// until the completion if the entry follows a link or a drain, as the kernel looks its file up when the entry starts: a
+// number that is used again would be another file. The collector closes an os.File that nothing refers to.
 //
 // # Kernels
 //

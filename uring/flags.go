@@ -22,8 +22,8 @@ const (
 	SetupTaskrunFlag      SetupFlags = 1 << 9  // sq.flags tell when completion work waits (IORING_SETUP_TASKRUN_FLAG, Linux 5.19)
 	SetupSQE128           SetupFlags = 1 << 10 // entries of 128 bytes; refused by New (IORING_SETUP_SQE128, Linux 5.19)
 	SetupCQE32            SetupFlags = 1 << 11 // completions of 32 bytes; refused by New (IORING_SETUP_CQE32, Linux 5.19)
-	SetupSingleIssuer     SetupFlags = 1 << 12 // only one thread submits (IORING_SETUP_SINGLE_ISSUER, Linux 6.0)
-	SetupDeferTaskrun     SetupFlags = 1 << 13 // completion work runs only in an enter that waits (IORING_SETUP_DEFER_TASKRUN, Linux 6.1)
+	SetupSingleIssuer     SetupFlags = 1 << 12 // only one thread submits: lock its goroutine to it (IORING_SETUP_SINGLE_ISSUER, Linux 6.0)
+	SetupDeferTaskrun     SetupFlags = 1 << 13 // completion work runs only in an enter that waits, by the only thread that submits (IORING_SETUP_DEFER_TASKRUN, Linux 6.1)
 	SetupNoMmap           SetupFlags = 1 << 14 // the caller brings the memory; refused by New (IORING_SETUP_NO_MMAP, Linux 6.5)
 	SetupRegisteredFDOnly SetupFlags = 1 << 15 // only a registered descriptor; refused by New (IORING_SETUP_REGISTERED_FD_ONLY, Linux 6.5)
 	SetupNoSQArray        SetupFlags = 1 << 16 // entries are taken in order, without an index array (IORING_SETUP_NO_SQARRAY, Linux 6.6)
@@ -150,8 +150,8 @@ type SQEFlags uint8
 // The flags of a submission queue entry.
 const (
 	SQEFixedFile      SQEFlags = 1 << 0 // FD is an index into the registered files (IOSQE_FIXED_FILE, Linux 5.1)
-	SQEIODrain        SQEFlags = 1 << 1 // start after everything before it has completed (IOSQE_IO_DRAIN, Linux 5.2)
-	SQEIOLink         SQEFlags = 1 << 2 // the next entry starts after this one, and is canceled if this one fails (IOSQE_IO_LINK, Linux 5.3)
+	SQEIODrain        SQEFlags = 1 << 1 // start after everything before it has completed, and before everything after it (IOSQE_IO_DRAIN, Linux 5.2)
+	SQEIOLink         SQEFlags = 1 << 2 // the next entry starts after this one, and is canceled if this one fails or moves less than it was asked to (IOSQE_IO_LINK, Linux 5.3)
 	SQEIOHardlink     SQEFlags = 1 << 3 // as SQEIOLink, but a failure does not break the chain (IOSQE_IO_HARDLINK, Linux 5.5)
 	SQEAsync          SQEFlags = 1 << 4 // hand to a worker at once (IOSQE_ASYNC, Linux 5.6)
 	SQEBufferSelect   SQEFlags = 1 << 5 // take a buffer from group BufIndex (IOSQE_BUFFER_SELECT, Linux 5.7)
