@@ -66,7 +66,7 @@ type Config struct {
 
 	// Depth is how many requests each ring may have in flight: from 16 to 16384, rounded up to a power of
 	// two. Further requests wait. It is also the number of calls with a context, per device, that
-	// the engine has memory for at once. Zero: 256.
+	// the engine has memory for at once, up to 1 MiB each. Zero: 256.
 	Depth int
 
 	// Workers is how many kernel threads (io-wq) each submitting thread may have for operations that
