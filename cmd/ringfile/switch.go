@@ -113,15 +113,28 @@ func carryOut(plan *switcher.Plan, dry bool, stdout io.Writer) error {
 	if dry {
 		done = "would be switched"
 	}
-	fmt.Fprintf(stdout, "%s: %d calls and %d types in %d files %s, %d left", plan.Root, plan.Calls, plan.Types, len(plan.Files), done, len(plan.Left))
+	fmt.Fprintf(stdout, "%s: %s and %s in %s %s, %d left", plan.Root, count(plan.Calls, "call"), count(plan.Types, "type"),
+		count(len(plan.Files), "file"), done, len(plan.Left))
 	if plan.Tests > 0 {
 		fmt.Fprintf(stdout, ", %d in tests as they were", plan.Tests)
 	}
 	fmt.Fprintln(stdout)
-	if !dry && len(patch) > 0 {
-		fmt.Fprintf(stdout, "now: go get github.com/ringfile/ringfile && go mod tidy && go vet ./... && go test ./...\nback: git apply -R %s\n", patchName)
+	switch {
+	case len(patch) == 0:
+	case dry:
+		fmt.Fprintln(stdout, "without -n the files are changed")
+	default:
+		fmt.Fprintf(stdout, "now: go mod tidy && go vet ./... && go test ./...\nback: git apply -R %s\n", patchName)
 	}
 	return nil
+}
+
+// count returns a number of things.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // write writes the patch and then the files. If one cannot be written, all are as before.

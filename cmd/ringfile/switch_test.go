@@ -76,10 +76,10 @@ func TestSwitch(t *testing.T) {
 		t.Fatalf("-n: %+v\n%q", dry, contents())
 	}
 	got := runHere(t, "", "switch", filepath.Join(dir, "."))
-	const left = `lock.go:5:14: os.File stays: Fd() gives the descriptor away
-main.go:6:12: os.Open stays: Fd() gives the descriptor away (lock.go:5:42)
+	const left = `lock.go:5:14: os.File stays: Fd() gives the descriptor away (--fd: all the same)
+main.go:6:12: os.Open stays: Fd() gives the descriptor away (--fd: all the same) (lock.go:5:42)
 `
-	if got.status != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, left) || !strings.Contains(got.stdout, ": 1 calls and 0 types in 1 files switched, 2 left\nnow: go get ") {
+	if got.status != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, left) || !strings.Contains(got.stdout, ": 1 call and 0 types in 1 file switched, 2 left\nnow: go mod ") {
 		t.Fatalf("%+v", got)
 	}
 	after := contents()

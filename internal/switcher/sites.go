@@ -325,7 +325,7 @@ func (s *survey) selector(n *ast.SelectorExpr, u *unit, stack []ast.Node) {
 			}
 		}
 		if (n.Sel.Name == "Fd" || n.Sel.Name == "SyscallConn") && isMethodOfFile(sel.Obj()) && !s.options.Fd {
-			s.leave(u, n.Sel.Pos(), n.Sel.Name+"() gives the descriptor away")
+			s.leave(u, n.Sel.Pos(), n.Sel.Name+"() gives the descriptor away (--fd: all the same)")
 		}
 		return
 	}
@@ -410,7 +410,7 @@ func (s *survey) stream(u *unit, field types.Object, e ast.Expr) {
 	switch {
 	case field == nil || field.Pkg() == nil || field.Pkg().Path() != "os/exec" || !types.IsInterface(field.Type()):
 	case isFile(t):
-		s.leave(u, e.Pos(), "a child process gets it as its "+field.Name())
+		s.leave(u, e.Pos(), "a child process gets it as its "+field.Name()+" (File.Dup makes an *os.File)")
 	case types.IsInterface(t): // package exec asks for an *os.File in it
 		s.asserts = append(s.asserts, conversion{t, u, e.Pos()})
 	}

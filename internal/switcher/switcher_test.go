@@ -154,7 +154,7 @@ func TestOptions(t *testing.T) {
 		line    string // that comes
 	}{
 		{Options{API: true}, "\t*ringfile.File // stays: File is exported"},
-		{Options{Fd: true}, "\tf, err := ringfile.Open(name) // stays: Fd() gives the descriptor away"},
+		{Options{Fd: true}, "\tf, err := ringfile.Open(name) // stays: Fd() gives the descriptor away (--fd: all the same)"},
 		{Options{Fsys: true}, "\tdefer fsys.Remove(context.Background(), from)"},
 	} {
 		if strings.Contains(string(makePlan(t, dir, Options{}).Patch()), "+"+c.line) {
