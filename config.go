@@ -75,12 +75,13 @@ type Config struct {
 
 	// BlockingLimit is how many OS threads blocking calls on the files of one device may hold at once;
 	// calls on names have a separate limit of the same size. Zero: 512. While calls hang, a device may
-	// use up to four times that. All devices together use at most four times BlockingLimit, plus 96 for
-	// each device, and 96 more for each of the first eight. Two kinds of call are not counted: copies by
+	// use up to four times that, and reads from the page cache and buffered writes some more: 32, and
+	// 128 on the first four devices. All devices together use at most four times BlockingLimit, plus 96
+	// for each device, and 96 more for each of the first four. Two kinds of call are not counted: copies by
 	// ReadFrom and WriteTo from and to pipes and connections, which may be silent for long, and Close
 	// without a context, which only file servers (NFS, FUSE) delay.
 	//
-	// With the default that is 8,960 threads if 64 devices hang. Threads count against the limit on processes of a
+	// With the default that is 8,576 threads if 64 devices hang. Threads count against the limit on processes of a
 	// container (pids.max): if that is reached, Go ends the program. Where that is low, make BlockingLimit a quarter of what
 	// a hanging device may take.
 	BlockingLimit int

@@ -76,7 +76,7 @@ func (s *shortCalls) count() (ops, bytes uint64) {
 // How many short calls of each kind may have a ticket at a time on a device: on the first ones that a program uses,
 // and on others. All of them count as threads.
 const (
-	busyLanes = 8
+	busyLanes = 4
 	manyShort = 64
 	fewShort  = 16
 )
@@ -160,6 +160,9 @@ func (ds *devices) newLane() *lane {
 	places := manyShort
 	if len(ds.lanes) >= busyLanes {
 		places = fewShort
+	}
+	for places > limitOf {
+		places /= 2
 	}
 	l.hits.Init(places)
 	l.plain.Init(places)

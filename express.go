@@ -100,13 +100,16 @@ func (t *target) lockPosition(stop, late <-chan struct{}) bool {
 // awaitHere waits until none of s is at the position, where no more are admitted.
 func (t *target) awaitHere(s *shortCalls, stop, late <-chan struct{}) bool {
 	gone := outside.Chan()
-	s.Await(t.id+1, func() { gone <- struct{}{} })
+	defer outside.Free(gone)
+	w := s.Await(t.id+1, func() { gone <- struct{}{} })
 	select {
 	case <-gone:
-		outside.Free(gone)
 		return true
 	case <-stop:
 	case <-late:
+	}
+	if !s.Forget(w) {
+		<-gone
 	}
 	return false
 }

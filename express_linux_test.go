@@ -120,6 +120,11 @@ func TestShortHang(t *testing.T) {
 			if _, err := f.t.OS.Stat(); err != nil {
 				t.Errorf("the descriptor was closed under a call: %v", err)
 			}
+			for what, call := range map[string]func([]byte) (int, error){"Read": f.Read, "Write": f.Write} {
+				if _, err := call(make([]byte, 64)); !errors.Is(err, fs.ErrClosed) { // or hangs
+					t.Errorf("%s of a closed file: %v", what, err)
+				}
+			}
 			f.t.exit(&f.t.dev.plain, &p, 64, true)
 			if _, err := f.t.OS.Stat(); !errors.Is(err, fs.ErrClosed) {
 				t.Errorf("the descriptor is still open: %v", err)
@@ -226,5 +231,65 @@ func TestShortRecords(t *testing.T) {
 	}
 	if f.t.shorts.Load() < expressCalls && f.t.cached {
 		t.Error("no short calls")
+	}
+}
+
+// TestShortGivenUp has calls with a deadline give up waiting for the position that a short call has: nothing is left of
+// them.
+func TestShortGivenUp(t *testing.T) {
+	f := hotFile(t)
+	defer f.Close()
+	p, ok := f.t.enterHere(&f.t.dev.plain)
+	if !ok {
+		t.Fatal("no ticket")
+	}
+	for range 100 {
+		f.SetReadDeadline(time.Now().Add(100 * time.Microsecond))
+		if _, err := f.Read(make([]byte, 64)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Read: %v", err)
+		}
+	}
+	f.SetReadDeadline(time.Time{})
+	if n := f.t.dev.plain.Waiting(); n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+	f.t.exit(&f.t.dev.plain, &p, 0, false)
+	if _, err := f.Read(make([]byte, 64)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHotProbes reads hot files in turns: each of them is looked at now and then, and found out when it is no longer in
+// the page cache.
+func TestHotProbes(t *testing.T) {
+	for _, n := range []int{1, 2, 4} {
+		var files []*File
+		for range n {
+			f := hotFile(t)
+			defer f.Close()
+			if !f.t.cached || f.t.hits.Load() < hotHits {
+				t.Skip("no RWF_NOWAIT here")
+			}
+			files = append(files, f)
+		}
+		buf := make([]byte, 64)
+		cold := make([]int, n)
+		for range 4000 {
+			for i, f := range files {
+				unix.Fadvise(f.t.FD, 0, 0, unix.FADV_DONTNEED)
+				f.Seek(512<<10, io.SeekStart)
+				if _, err := f.Read(buf); err != nil {
+					t.Fatal(err)
+				}
+				if f.t.hits.Load() < hotHits {
+					cold[i]++
+				}
+			}
+		}
+		for i, c := range cold {
+			if c < 2000 {
+				t.Errorf("%d files: number %d was found out to be cold in %d of 4000 reads", n, i, c)
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"syscall"
 	"time"
@@ -237,8 +238,8 @@ func (t *target) readCached(p []byte, off int64) bool {
 //
 // pread(2) and read(2) cost a tenth less than preadv2(2), but only preadv2 can be told not to wait. So
 // once the reads of a file have been served at once for a long time, it uses the former, except for the
-// reads of every sixteenth page, or every 32nd at the position: these detect when that is over. Reads that wait in
-// the meantime wait as os.File's would, with a permit.
+// reads of every sixteenth page: these detect when that is over. Reads that wait in the meantime wait as
+// os.File's would, with a permit.
 func (t *target) readNow(p []byte, off int64) (n int) {
 	pass, err := t.enter(&t.dev.hits, "read")
 	if err != nil {
@@ -260,23 +261,44 @@ func (t *target) readNow(p []byte, off int64) (n int) {
 	return n
 }
 
-// readHot is readNow at the position for the reads that are not told not to wait. It returns 0 if this is none, or
-// there is nothing to be read.
+// readHot is readNow for one that has not got the position to itself. It returns 0 if the file's reads have not been served
+// at once for long, or there is nothing to be read.
 func (t *target) readHot(p []byte) (n int) {
-	if t.hits.Load() < hotHits || t.kernelsOwn() {
+	if t.hits.Load() < hotHits {
 		return 0
 	}
 	pass, ok := t.enterHere(&t.dev.hits)
 	if !ok {
-		return 0
+		var err error
+		t.position.RLock()
+		defer t.position.RUnlock()
+		if pass, err = t.enter(&t.dev.hits, "read"); err != nil {
+			return 0
+		}
 	}
-	n, _ = t.Pread(p, offCurrent, true)
-	if pass.ticket.Turn()&31 == 31 {
-		t.hits.Store(hotHits - 1) // the next one looks whether it would wait
+	switch {
+	case t.kernelsOwn():
+	case rand.Uint32()%hotProbe == 0 && !t.cachedHere(p):
+		t.hits.Store(0)
+	default:
+		n, _ = t.Pread(p, offCurrent, true)
 	}
 	t.exit(&t.dev.hits, &pass, n, n > 0)
 	return n
 }
+
+// cachedHere reports whether the page cache has the byte at the position, for which it uses p.
+func (t *target) cachedHere(p []byte) bool {
+	pos, err := t.Handle.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return false
+	}
+	_, errno := t.PreadNowait(p[:1], pos)
+	return errno == 0
+}
+
+// hotProbe is one in how many reads at the position that are not told not to wait looks whether it would.
+const hotProbe = 64
 
 // hotHits is the number of reads in a row that the page cache must have served in full.
 const hotHits = 64
@@ -344,6 +366,9 @@ func (t *target) transferHere(code opcode, p []byte) (n int, err error) {
 	if pass, ok := t.enterHere(&t.dev.plain); ok {
 		return t.transferWith(&pass, code, p, offCurrent)
 	}
+	if err = t.refused(code.name()); err != nil { // at once, whoever has the position
+		return 0, err
+	}
 	t.position.RLock()
 	n, err = t.transferNow(code, p, offCurrent)
 	t.position.RUnlock()
@@ -397,6 +422,9 @@ func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	}
 	if n = t.readHot(p); n > 0 {
 		return n, true
+	}
+	if t.refused("") != nil {
+		return 0, false
 	}
 	t.lockPosition(nil, nil)
 	if !t.kernelsOwn() {

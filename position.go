@@ -11,6 +11,9 @@ import (
 
 // readWrite carries out op, a transfer at the position.
 func (t *target) readWrite(op *operation) (n int, err error) {
+	if err := t.refused(op.code.name()); err != nil { // at once, whoever has the position
+		return 0, err
+	}
 	if t.hasOffset(op) {
 		t.lockPosition(nil, nil)
 		defer t.position.Unlock()
@@ -55,7 +58,7 @@ func (t *target) hasOffset(op *operation) bool {
 func (t *target) kernelsOwn() bool { return t.shared.Load() || t.copies.Load() > 0 }
 
 // leaveToKernel leaves the position to the kernel from now on, once the transfers that have begun, and move it
-// themselves, are over.
+// themselves, are over. Short calls leave it to the kernel in any case.
 func (t *target) leaveToKernel() {
 	t.position.Lock(nil, nil)
 	t.shared.Store(true)

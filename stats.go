@@ -48,13 +48,11 @@ type Stats struct {
 	InFlight      int // requests with the kernel
 	BlockingCalls int // goroutines in a blocking system call
 	// OldestInFlight is the age of the oldest operation in progress: a ring request, counted from when
-	// it was queued, or a blocking transfer, sync or call on a name; zero if there is none. A
-	// buffered system call without a context, such as a Write, is counted from the first Stats that meets it. Not
-	// included are reads from the page cache, methods of File that os carries out (Stat, Truncate,
-	// Chmod, ReadDir, Close, ...), and reads of a file that has long been entirely in the page cache,
-	// which only check now and then whether they would wait; BlockingCalls counts these too. The time
-	// that a goroutine waits for a P counts as well. A watchdog can tell from it that a disk hangs, with a limit
-	// of several seconds.
+	// it was queued, or a blocking transfer, sync or call on a name; zero if there is none. A read from
+	// the page cache, and a buffered system call without a context, such as a Write, is counted from the
+	// first Stats that meets it. Not included are methods of File that os carries out (Stat, Truncate,
+	// Chmod, ReadDir, Close, ...); BlockingCalls counts these too. The time that a goroutine waits for a
+	// P counts as well. A watchdog can tell from it that a disk hangs, with a limit of several seconds.
 	OldestInFlight time.Duration
 	Devices        int // devices used so far
 	Rings          int // rings in service, made for each device when first needed
@@ -87,7 +85,7 @@ func (e *Engine) Stats() Stats {
 	oldest := e.devices.nowhere.Oldest(now)
 	for _, l := range e.devices.everyLane() {
 		s.BlockingCalls += l.calls.Running() + l.names.Running() + l.hits.Running() + l.plain.Running()
-		oldest = min(l.plain.Oldest(now), l.names.Oldest(l.calls.Oldest(oldest)))
+		oldest = min(l.hits.Oldest(now), l.plain.Oldest(now), l.names.Oldest(l.calls.Oldest(oldest)))
 		ops, bytes := l.hits.count()
 		s.Cached, s.CachedBytes = s.Cached+ops, s.CachedBytes+bytes
 		ops, bytes = l.plain.count()

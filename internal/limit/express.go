@@ -23,7 +23,7 @@ type Express struct {
 
 	mu         sync.Mutex
 	ops, bytes uint64 // moved here from the places
-	waits      []wait
+	waits      []*Wait
 }
 
 // Init gives x n places, a power of two.
@@ -54,14 +54,14 @@ const (
 	largeOp = 1 << (byteBits - 1) // bytes, that do not go into a word
 )
 
-// wait is somebody who waits until no call uses a file.
-type wait struct {
+// Wait is somebody who waits until no call uses a file.
+type Wait struct {
 	id   uint32
 	gone func()
 }
 
 // ID makes the number of a file out of any number. The odd number that follows is the file's, too: for calls that others
-// wait for than those that close it. Files that share a number only delay who waits for the other.
+// wait for than those that close it. Files that share a number, every 524,287th, have who waits for one wait for both.
 func ID(n uint32) uint32 { return 2 * (n%(idMask>>1) + 1) }
 
 // Ticket is the right to make a call.
@@ -73,9 +73,6 @@ type Ticket struct {
 
 // OK reports whether there was a place.
 func (t Ticket) OK() bool { return t.place != nil }
-
-// Turn is how many calls of the place have been counted, in short.
-func (t Ticket) Turn() int { return int(t.word & opMask >> idBits) }
 
 // Enter takes a place for a call that uses a file, if there is one nearby.
 func (x *Express) Enter(id uint32) Ticket {
@@ -117,35 +114,59 @@ func (x *Express) settle(t Ticket, n int) {
 
 // Await has gone called once, when no call uses the file: now, or by the last that does. The caller has made
 // sure that calls that begin from now on find it closed.
-func (x *Express) Await(id uint32, gone func()) {
+func (x *Express) Await(id uint32, gone func()) *Wait {
+	w := &Wait{id, gone}
 	x.mu.Lock()
-	x.waits = append(x.waits, wait{id, gone})
+	x.waits = append(x.waits, w)
 	x.awaited.Or(bit(id))
 	x.mu.Unlock()
-	x.tell(id) // the last one may have left before it could see that
+	if !x.Uses(id) && x.Forget(w) { // the last one may have left before it could see that
+		gone()
+	}
+	return w
+}
+
+// Forget ends a wait. It returns false if what was to be called has been, or is being called.
+func (x *Express) Forget(w *Wait) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.take(func(other *Wait) bool { return other == w })) > 0
 }
 
 // tell calls who waits for a file, if no call uses it.
 func (x *Express) tell(id uint32) {
-	var gone []func()
+	var gone []*Wait
 	x.mu.Lock()
 	if !x.Uses(id) {
-		rest, bits := x.waits[:0], uint64(0)
-		for _, w := range x.waits {
-			if w.id == id {
-				gone = append(gone, w.gone)
-				continue
-			}
-			rest, bits = append(rest, w), bits|bit(w.id)
-		}
-		clear(x.waits[len(rest):])
-		x.waits = rest
-		x.awaited.Store(bits)
+		gone = x.take(func(w *Wait) bool { return w.id == id })
 	}
 	x.mu.Unlock()
-	for _, f := range gone {
-		f()
+	for _, w := range gone {
+		w.gone()
 	}
+}
+
+// take takes some out of waits. mu is held.
+func (x *Express) take(which func(*Wait) bool) (taken []*Wait) {
+	rest, bits := x.waits[:0], uint64(0)
+	for _, w := range x.waits {
+		if which(w) {
+			taken = append(taken, w)
+		} else {
+			rest, bits = append(rest, w), bits|bit(w.id)
+		}
+	}
+	clear(x.waits[len(rest):])
+	x.waits = rest
+	x.awaited.Store(bits)
+	return taken
+}
+
+// Waiting returns how many wait.
+func (x *Express) Waiting() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.waits)
 }
 
 // Uses reports whether a call uses the file.

@@ -181,3 +181,30 @@ func TestExpressOldest(t *testing.T) {
 		t.Errorf("%d calls and %d bytes, want 2 and 10", ops, bytes)
 	}
 }
+
+// TestExpressForget has waits given up, while the call that they wait for ends: each is either told or forgotten.
+func TestExpressForget(t *testing.T) {
+	var x Express
+	x.Init(expressPlaces)
+	for range 2000 {
+		ticket := x.Enter(2)
+		var each sync.WaitGroup
+		var told, forgotten atomic.Int32
+		for range 3 {
+			w := x.Await(2, func() { told.Add(1) })
+			each.Go(func() {
+				if x.Forget(w) {
+					forgotten.Add(1)
+				}
+			})
+		}
+		x.Leave(ticket, true, 1)
+		each.Wait()
+		if told.Load()+forgotten.Load() != 3 || x.Waiting() != 0 {
+			t.Fatalf("%d told, %d forgotten, %d wait", told.Load(), forgotten.Load(), x.Waiting())
+		}
+	}
+	if told := false; x.Await(2, func() { told = true }) == nil || !told {
+		t.Error("a wait for nobody was not told at once")
+	}
+}

@@ -22,10 +22,10 @@ import (
 )
 
 // threadBound is how many OS threads of Go an engine may have in system calls, as Config documents it:
-// under pressure four times BlockingLimit, and for each device a few more on files and on names. The runtime
-// has some of its own beside them.
+// under pressure four times BlockingLimit, and for each device a few more on files and on names, and for short calls. The
+// runtime has some of its own beside them.
 func threadBound(c ringfile.Config, devices int) int {
-	return 4*c.BlockingLimit + devices*2*min(c.BlockingLimit, 32) + runtime.GOMAXPROCS(0) + 8
+	return 4*c.BlockingLimit + devices*2*(min(c.BlockingLimit, 32)+min(c.BlockingLimit, 64)) + runtime.GOMAXPROCS(0) + 8
 }
 
 // workerBound is how many kernel threads the rings may have: Config.Workers for each thread that submits,
