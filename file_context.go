@@ -13,6 +13,8 @@ import (
 // ReadAtContext is ReadAt with a context. When ctx ends it returns the error of ctx in a *fs.PathError;
 // p may have been partly filled. The data is copied through the engine's own memory, so p belongs to
 // the caller again when the call returns, in every case. With a context that cannot end it is ReadAt.
+//
+// With O_DIRECT the address of p need not be aligned, as the copy is; ReadAt and others would fail with EINVAL.
 func (f *File) ReadAtContext(ctx context.Context, p []byte, off int64) (n int, err error) {
 	return f.at(ctx, operation{code: opRead, buf: p, off: off})
 }
