@@ -12,8 +12,8 @@ type pass struct {
 	permit limit.Permit
 }
 
-// expressCalls is how many short calls a file has made before its next ones have tickets. Others than those that use it
-// look for them only then, which takes as long as several short calls.
+// expressCalls is how many short calls a file has made before its next ones have tickets. Close, and who wants the
+// position for himself, look for tickets from then on, which takes as long as a short call.
 const expressCalls = 64
 
 // enter admits a short call, which counts as one of s; name is used in the error.

@@ -269,7 +269,10 @@ func (t *target) readHot(p []byte) (n int) {
 	}
 	pass, ok := t.enterHere(&t.dev.hits)
 	if !ok {
-		var err error
+		err := t.refused("") // at once, whoever has the position
+		if err != nil {
+			return 0
+		}
 		t.position.RLock()
 		defer t.position.RUnlock()
 		if pass, err = t.enter(&t.dev.hits, "read"); err != nil {

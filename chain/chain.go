@@ -20,10 +20,11 @@ import (
 // one failed.
 var ErrBroken = errors.New("not carried out: an earlier operation of the chain failed")
 
-// ErrNotRun is the Err of operations that no Run has reached.
+// ErrNotRun is the Err of operations that no Run has reached: ringfile's, as for a Batch.
 var ErrNotRun = ringfile.ErrNotRun
 
-// Result is the outcome of one operation: what the method of File with that name would have returned.
+// Result is the outcome of one operation: what the method of File with that name would have returned. It is
+// ringfile's, as for a Batch.
 type Result = ringfile.Result
 
 // Chain is a sequence of operations that are carried out in order. For example, a write and a Datasync

@@ -32,7 +32,7 @@
 //     (chattr(1)) are not kept. On other systems neither lists nor attributes are kept.
 //   - A sandbox may refuse the system calls for extended attributes (EPERM, ENOSYS). Attributes are
 //     then lost, and it is unknown whether there is an access control list: a file that only its owner
-//     may use is replaced, any other is not, because its new mode alone could permit what the list
+//     may use is replaced. Any other file is not: without the list, its mode could allow what the list
 //     denied.
 //   - Until it has all of these, nobody but its owner can open the new file.
 //   - A file that did not exist before gets mode perm, before umask.
@@ -76,7 +76,8 @@ type FS struct {
 func On(e *ringfile.Engine) FS { return FS{e} }
 
 // ReplaceFile makes data the content of the named file, which need not exist. See the package comment.
-// The error is a *fs.PathError with Op "replace" and the name; it wraps the error of ctx if that ended.
+// The error is a *fs.PathError with Op "replace" and the name; it wraps the error of ctx if that ended. Then the file may
+// get this content later, even after another ReplaceFile has returned.
 func ReplaceFile(ctx context.Context, name string, data []byte, perm fs.FileMode) error {
 	return FS{}.ReplaceFile(ctx, name, data, perm)
 }
@@ -256,7 +257,7 @@ func (r *Replacement) File() *ringfile.File { return r.file }
 
 // Commit makes the new content that of the file. If it returns nil, the new content is on the device.
 // If it fails, the file normally has its old content; after an error of the last step (the sync of the
-// directory), or of ctx, it may have the new one.
+// directory), or of ctx, it may have the new one, or get it later, even after another replacement.
 func (r *Replacement) Commit(ctx context.Context) error {
 	if r.over {
 		return r.wrap(fs.ErrClosed)

@@ -149,7 +149,7 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 
 var errInvalidWrite = errors.New("stream: writer returned an impossible count from Write")
 
-// Close ends the requests in flight and waits for the kernel to release their buffers, but not once the
+// Close ends the requests in flight and waits for the kernel to release their buffers, unless the
 // context has ended. It does not close the file. Later reads fail with an error that matches
 // fs.ErrClosed. Close returns nil; closing twice is not an error.
 func (r *Reader) Close() error {

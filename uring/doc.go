@@ -1,5 +1,5 @@
 // Package uring is a pure-Go interface to the file operations of io_uring(7): the counterpart of
-// liburing, without cgo. It has no goroutines, no locks and no policy; package ringfile has those.
+// liburing, without cgo. It starts no goroutines and has no locks and no policy; package ringfile has those.
 //
 // # How it maps to liburing
 //
@@ -66,6 +66,11 @@
 // A descriptor must stay open until its entry has been submitted (with [SetupSQPoll]: taken by the kernel's thread), and
 // until the completion if the entry follows a link or a drain, as the kernel looks its file up when the entry starts: a
 // number that is used again would be another file. The collector closes an os.File that nothing refers to.
+//
+// # Beyond liburing
+//
+// [Submitter] submits from a thread that needs no P, which is how package ringfile does it. [Fake], [NewFake] and
+// [Ring.SetEnterHook] are for tests of code built on this package; [Ring.Withdraw] is for rings that broke.
 //
 // # Kernels
 //
