@@ -209,28 +209,29 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if t.readBy.armed.Load() {
 		return f.at(context.Background(), operation{code: opRead, buf: p, off: off})
 	}
+	n = t.readCached(p, off)
 	switch {
-	case t.readCached(p, off):
-		return len(p), nil
-	case t.plainReads():
+	case n == len(p):
+		return n, nil
+	case n == 0 && t.plainReads():
 		return t.transferNow(opRead, p, off)
 	}
 	if err := t.begin("read"); err != nil {
-		return 0, err
+		return n, err
 	}
-	op := operation{code: opRead, desc: &t.descriptor, buf: p, off: off}
-	n, err = t.perform(&op)
+	op := operation{code: opRead, desc: &t.descriptor, buf: p[n:], off: off + int64(n)}
+	m, err := t.perform(&op)
 	t.end()
-	return n, err
+	return n + m, err
 }
 
-// readCached reads p from off if all of it is in the page cache, unless earlier reads suggest
-// otherwise: the shortest path. If it returns false, nothing has been done.
-func (t *target) readCached(p []byte, off int64) bool {
+// readCached reads what the page cache has of p, from off, unless earlier reads suggest that this is nothing: the
+// shortest path. What it has may end before the file does.
+func (t *target) readCached(p []byte, off int64) int {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes {
-		return false
+		return 0
 	}
-	return t.readNow(p, off) == len(p)
+	return t.readNow(p, off)
 }
 
 // readNow makes a read that is expected to be served at once, and returns how many bytes it got; with
@@ -415,10 +416,8 @@ func (f *File) Read(p []byte) (n int, err error) {
 	return f.t.readWrite(&op)
 }
 
-// readCachedHere is readCached at the file position. If it returns false, nothing has been done.
-//
-// The page cache may end before the file does. The missing part is then read as well, as read(2) does,
-// so the position must not move in between.
+// readCachedHere is readCached at the file position; if it is not done, it has read nothing. If the page cache ends
+// before the file does, the missing part is read as well, as read(2) does, so the position must not move in between.
 func (t *target) readCachedHere(p []byte) (n int, done bool) {
 	if !t.cached || t.misses.Load() != 0 || t.dev.facts.nowait.Get() != route.Yes {
 		return 0, false

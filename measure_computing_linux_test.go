@@ -22,7 +22,7 @@ import (
 
 // TestMeasureComputing has goroutines read, O_DIRECT, beside one for each P that computes without end, and prints what
 // the scheduler makes of it: how long goroutines that could run waited for a P, and how often that was for a
-// millisecond and more. With -trace FILE, `go tool trace FILE` shows each of them.
+// millisecond and more. With -run 'TestMeasureComputing/8ringfile' -trace FILE, `go tool trace FILE` shows each of them.
 func TestMeasureComputing(t *testing.T) {
 	const size = 256 << 20
 	name := filepath.Join(measure.Dir(t), "computing")
@@ -47,9 +47,11 @@ func TestMeasureComputing(t *testing.T) {
 			name string
 			f    io.ReaderAt
 		}{{"os.File", std}, {"ringfile", ours}} {
-			reads, computed, waits := beside(t, side.f, size, readers, time.Second)
-			fmt.Printf("| %d | %s | %d | %.0f %% | %.0f µs | %.0f %% |\n", readers, side.name, reads, 100*computed,
-				1e6*waits.sum/float64(reads), 100*waits.long/waits.sum)
+			t.Run(fmt.Sprint(readers, side.name), func(t *testing.T) {
+				reads, computed, waits := beside(t, side.f, size, readers, time.Second)
+				fmt.Printf("| %d | %s | %d | %.0f %% | %.0f µs | %.0f %% |\n", readers, side.name, reads, 100*computed,
+					1e6*waits.sum/float64(reads), 100*waits.long/waits.sum)
+			})
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (q *ReadQueue) ReadAt(f *File, p []byte, off int64) (i int, r Result) {
 		n, err := f.ReadAt(p, off)
 		return -1, Result{N: n, Err: err}
 	}
-	if !t.readCached(p, off) {
+	if t.readCached(p, off) < len(p) {
 		return q.add(f, p, off)
 	}
 	return -1, Result{N: len(p)}
