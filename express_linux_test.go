@@ -270,6 +270,9 @@ func TestHotProbes(t *testing.T) {
 			if !f.t.cached || f.t.hits.Load() < hotHits {
 				t.Skip("no RWF_NOWAIT here")
 			}
+			if err := f.Sync(); err != nil { // what is not on the device is not dropped
+				t.Fatal(err)
+			}
 			files = append(files, f)
 		}
 		buf := make([]byte, 64)
