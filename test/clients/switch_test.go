@@ -22,8 +22,8 @@ func TestSwitch(t *testing.T) {
 		module, done string
 		passes       int
 	}{
-		{"github.com/tidwall/wal@v1.2.1", "7 calls and 1 types in 1 files switched, 0 left", 10},
-		{"gopkg.in/natefinch/lumberjack.v2@v2.2.1", "5 calls and 1 types in 2 files switched, 0 left", 10},
+		{"github.com/tidwall/wal@v1.2.1", "7 calls and 1 type in 1 file switched, 0 left", 10},
+		{"gopkg.in/natefinch/lumberjack.v2@v2.2.1", "5 calls and 1 type in 2 files switched, 0 left", 10},
 	} {
 		t.Run(c.module, func(t *testing.T) {
 			w := upstream.New(t, "../..")
