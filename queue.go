@@ -68,6 +68,9 @@ const (
 	running
 	// waiting: the reaper is in the kernel.
 	waiting
+	// reaping: the reaper wakes those whose requests are complete, comes after them when they have queued their
+	// next ones, and has these submitted. The last time that took less than shortAbsence.
+	reaping
 )
 
 // life is one of the two goroutines: where it is woken, and whether it is running.

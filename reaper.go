@@ -32,6 +32,7 @@ func (q *queue) reap() {
 	q.mu.Lock()
 	q.reaper.wake = wake
 	limit := time.Duration(0)
+	prompt := false
 	for {
 		q.refill()
 		if q.quiet() {
@@ -66,14 +67,22 @@ func (q *queue) reap() {
 		q.waitForCompletion(submit, limit)
 		q.mu.Lock()
 		q.state = running
+		if prompt && q.alone() {
+			q.state = reaping
+		}
 		q.mu.Unlock()
 		q.completeAll()
 		// Let the goroutines that were woken queue their next requests, so that one call submits them
 		// together.
+		start := clock()
 		runtime.Gosched()
+		prompt = clock()-start < int64(shortAbsence)
 		q.mu.Lock()
 	}
 }
+
+// shortAbsence is how long the reaper may be away for others to run, if they are to leave their entries to it.
+const shortAbsence = 2 * time.Millisecond
 
 // quiet reports whether there is nothing to wait for. mu is held.
 func (q *queue) quiet() bool {

@@ -46,16 +46,23 @@ func (q *queue) wakeAndUnlock() {
 		q.state = running
 		q.reaper.start()
 	}
-	s := q.callSubmitter()
+	var s *uring.Submitter
+	if q.state != reaping || q.u.SQReady() >= leftToReaper {
+		s = q.callSubmitter()
+	}
 	q.mu.Unlock()
 	rouse(s)
 }
+
+// leftToReaper is how many entries are worth waking the submitter for before the reaper does so. Waking it
+// for each takes a processor from those who compute between their requests.
+const leftToReaper = 4
 
 // callSubmitter starts the submitter if something is queued for it. It returns the one to wake, without
 // mu, which is held.
 func (q *queue) callSubmitter() *uring.Submitter {
 	switch {
-	case q.broken.Load() != nil:
+	case q.broken.Load() != nil, q.u.SQReady() == 0:
 	case q.alone():
 		if q.own == nil {
 			s := uring.NewSubmitter(q.u, &q.submitted)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringfile/ringfile/internal/count"
 	"github.com/ringfile/ringfile/internal/testutil"
 	"github.com/ringfile/ringfile/uring"
 )
@@ -153,5 +154,52 @@ func TestInjectedStartReturns(t *testing.T) {
 	k.finish(func(int) int { return 0 })
 	if n, err := first.Await(); n != 1024 || err != nil {
 		t.Errorf("first future: %d, %v", n, err)
+	}
+}
+
+// TestLeftToReaper submits while the reaper is about to come: the first few entries are left to it, and more wake the
+// submitter, as any do otherwise.
+func TestLeftToReaper(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state state
+		want  int // submissions until the submitter is woken
+	}{{"reaping", reaping, leftToReaper}, {"running", running, 1}, {"waiting", waiting, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			stuck := make(chan struct{})
+			u, _, err := uring.NewFake(16, 16, 0, 0, func(uint32, uint32, uring.EnterFlags) (int, syscall.Errno, bool) {
+				<-stuck
+				return 0, 0, true
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			q, err := newQueue(u, 8, new(count.Counter))
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.state = c.state
+			for i := range c.want {
+				if q.own != nil {
+					t.Fatalf("the submitter was called after %d requests, want %d", i, c.want)
+				}
+				if !q.submit(&request{operation: operation{code: opFsync, desc: new(descriptor)}}) {
+					t.Fatal("a request was refused")
+				}
+			}
+			if q.own == nil {
+				t.Fatalf("the submitter was not called after %d requests", c.want)
+			}
+			q.mu.Lock()
+			s := q.dismissSubmitter()
+			q.mu.Unlock()
+			close(stuck)
+			rouse(s)
+			eventually(func() bool {
+				q.mu.Lock()
+				defer q.mu.Unlock()
+				return q.submitters == 0
+			})
+		})
 	}
 }
