@@ -36,7 +36,7 @@ func (q *queue) reap() {
 	for {
 		q.refill()
 		if q.quiet() {
-			q.state = idle
+			q.state, prompt = idle, false
 			q.reaper.running = false
 			q.settleDown()
 			q.mu.Unlock()
@@ -48,6 +48,7 @@ func (q *queue) reap() {
 		}
 		if q.waiting.n > 0 && q.inFlight.Load() == 0 && q.cancels == 0 {
 			// The kernel's thread is about to make room for them. There is no completion to wait for.
+			q.state = running
 			q.mu.Unlock()
 			time.Sleep(10 * time.Microsecond)
 			q.mu.Lock()
@@ -65,19 +66,20 @@ func (q *queue) reap() {
 		q.mu.Unlock()
 		rouse(s)
 		q.waitForCompletion(submit, limit)
+		start := clock()
 		q.mu.Lock()
 		q.state = running
-		if prompt && q.alone() {
+		// Not before Linux 5.11: entries that are left to it look like ones that it must not wait for in the kernel.
+		if prompt && q.alone() && q.u.Features().Has(uring.FeatExtArg) {
 			q.state = reaping
 		}
 		q.mu.Unlock()
 		q.completeAll()
 		// Let the goroutines that were woken queue their next requests, so that one call submits them
 		// together.
-		start := clock()
 		runtime.Gosched()
-		prompt = clock()-start < int64(shortAbsence)
 		q.mu.Lock()
+		prompt = clock()-start < int64(shortAbsence)
 	}
 }
 
