@@ -69,8 +69,7 @@ func (q *queue) reap() {
 		start := clock()
 		q.mu.Lock()
 		q.state = running
-		// Not before Linux 5.11: entries that are left to it look like ones that it must not wait for in the kernel.
-		if prompt && q.alone() && q.u.Features().Has(uring.FeatExtArg) {
+		if prompt && q.takesOver() {
 			q.state = reaping
 		}
 		q.mu.Unlock()
@@ -85,6 +84,10 @@ func (q *queue) reap() {
 
 // shortAbsence is how long the reaper may be away for others to run, if they are to leave their entries to it.
 const shortAbsence = 2 * time.Millisecond
+
+// takesOver reports whether entries may be left to the reaper. Before Linux 5.11 it would not wait for them in the
+// kernel, but sleep: see unsureLimit.
+func (q *queue) takesOver() bool { return q.alone() && q.u.Features().Has(uring.FeatExtArg) }
 
 // quiet reports whether there is nothing to wait for. mu is held.
 func (q *queue) quiet() bool {

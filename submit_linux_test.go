@@ -203,3 +203,30 @@ func TestLeftToReaper(t *testing.T) {
 		})
 	}
 }
+
+// TestTakesOver has entries left to the reaper only where that waits for them in the kernel, and others submit.
+func TestTakesOver(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		flags    uring.SetupFlags
+		features uring.Features
+		want     bool
+	}{
+		{"Linux 5.11", 0, uring.FeatExtArg, true},
+		{"Linux 5.10", 0, 0, false},
+		{"SQPOLL", uring.SetupSQPoll, uring.FeatExtArg, false},
+		{"IOPOLL", uring.SetupIOPoll, uring.FeatExtArg, false},
+	} {
+		u, _, err := uring.NewFake(4, 4, c.flags, c.features, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := newQueue(u, 2, new(count.Counter))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.takesOver(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
